@@ -1,0 +1,112 @@
+#include "server/artifact/artifact.h"
+
+#include <c10/util/Exception.h>
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <filesystem>
+#include <system_error>
+
+namespace lifescope {
+namespace {
+
+std::string Reason(int error) { return std::generic_category().message(error); }
+
+// Closes the descriptor at the end of the scope.
+struct Descriptor {
+  int fd;
+  ~Descriptor() {
+    if (fd >= 0) close(fd);
+  }
+};
+
+// Non-blocking, so that a FIFO at `path` is refused and not waited for.
+int OpenForReading(const std::string& path, size_t* size) {
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  TORCH_CHECK_VALUE(fd >= 0, path, ": cannot be opened: ", Reason(errno));
+  struct stat status;
+  const bool regular = fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
+  if (!regular) close(fd);
+  TORCH_CHECK_VALUE(regular, path, ": not a regular file");
+  *size = static_cast<size_t>(status.st_size);
+  return fd;
+}
+
+void WriteAll(int fd, std::string_view bytes, const std::string& path) {
+  while (!bytes.empty()) {
+    const ssize_t written = write(fd, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    TORCH_CHECK_VALUE(written > 0, path, ": cannot be written: ", Reason(errno));
+    bytes.remove_prefix(static_cast<size_t>(written));
+  }
+}
+
+void SyncFolder(const std::string& folder) {
+  const Descriptor descriptor{open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  TORCH_CHECK_VALUE(descriptor.fd >= 0 && fsync(descriptor.fd) == 0, folder, ": cannot be synced: ", Reason(errno));
+}
+
+}  // namespace
+
+std::shared_ptr<const MappedFile> MappedFile::Open(const std::string& path) {
+  size_t size = 0;
+  const Descriptor descriptor{OpenForReading(path, &size)};
+  void* data = nullptr;
+  if (size > 0) {  // a mapping of no bytes is an error
+    data = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, descriptor.fd, 0);
+    TORCH_CHECK_VALUE(data != MAP_FAILED, path, ": cannot be mapped: ", Reason(errno));
+  }
+  return std::shared_ptr<const MappedFile>(new MappedFile(static_cast<const uint8_t*>(data), size));
+}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) munmap(const_cast<uint8_t*>(data_), size_);
+}
+
+std::string Sha256(std::string_view bytes) {
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest;
+  unsigned int size = 0;
+  TORCH_CHECK(EVP_Digest(bytes.data(), bytes.size(), digest.data(), &size, EVP_sha256(), nullptr) == 1,
+              "OpenSSL has no SHA-256");
+  std::string text = "sha256:";
+  for (unsigned int i = 0; i < size; ++i) {
+    constexpr char kHex[] = "0123456789abcdef";
+    text += {kHex[digest[i] >> 4], kHex[digest[i] & 15]};
+  }
+  return text;
+}
+
+std::string Sha256OfFile(const std::string& path) {
+  const std::shared_ptr<const MappedFile> file = MappedFile::Open(path);
+  return Sha256({reinterpret_cast<const char*>(file->data()), file->size()});
+}
+
+std::string ReadFile(const std::string& path) {
+  const std::shared_ptr<const MappedFile> file = MappedFile::Open(path);
+  return std::string(reinterpret_cast<const char*>(file->data()), file->size());
+}
+
+void WriteFileAtomically(const std::string& path, std::string_view bytes) {
+  static std::atomic<uint64_t> count{0};
+  const std::string temporary = path + ".tmp-" + std::to_string(getpid()) + "-" + std::to_string(count++);
+  try {
+    const Descriptor descriptor{open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666)};
+    TORCH_CHECK_VALUE(descriptor.fd >= 0, path, ": cannot be created: ", Reason(errno));
+    WriteAll(descriptor.fd, bytes, path);
+    TORCH_CHECK_VALUE(fsync(descriptor.fd) == 0, path, ": cannot be synced: ", Reason(errno));
+    TORCH_CHECK_VALUE(rename(temporary.c_str(), path.c_str()) == 0, path, ": cannot be replaced: ", Reason(errno));
+  } catch (...) {
+    unlink(temporary.c_str());
+    throw;
+  }
+  const std::string folder = std::filesystem::path(path).parent_path();
+  SyncFolder(folder.empty() ? "." : folder);
+}
+
+}  // namespace lifescope

@@ -1,0 +1,173 @@
+#include "server/model/attention.h"
+
+#include <ATen/ATen.h>
+
+#include <cmath>
+#include <limits>
+
+namespace lifescope {
+namespace {
+
+// Added to every feature after the exponential, as in the published code.
+constexpr double kFeatureEpsilon = 1e-4;
+
+at::Tensor HostIndex(const std::vector<int64_t>& values, at::Device device) {
+  return at::tensor(values, at::kLong).to(device);
+}
+
+// The positive random features of the softmax kernel (Choromanski et al. 2021, lemma 1), without the stabiliser:
+// phi(x) = m^(-1/2) (exp(u - |s x|^2 / 2 - stabiliser) + eps) with u = P (s x), s = head_dim^(-1/4).
+struct RandomFeatures {
+  at::Tensor u;          // [tokens, heads, m]
+  at::Tensor half_norm;  // [tokens, heads, 1]
+
+  RandomFeatures(const at::Tensor& x, const at::Tensor& projection) {
+    const at::Tensor scaled = x * std::pow(static_cast<double>(x.size(2)), -0.25);
+    u = at::matmul(scaled, projection.t());
+    half_norm = scaled.square().sum(-1, true) / 2;
+  }
+
+  at::Tensor Phi(const at::Tensor& stabiliser) const {
+    const double ratio = 1 / std::sqrt(static_cast<double>(u.size(2)));
+    return ratio * (at::exp(u - (half_norm + stabiliser)) + kFeatureEpsilon);
+  }
+};
+
+// Largest u of every document's keys, [documents, heads]. A padded key has u = 0 and takes part in the maximum.
+at::Tensor KeyMaximum(const at::Tensor& u, const AttentionLayout& layout) {
+  std::vector<at::Tensor> maximum;
+  for (size_t d = 0; d + 1 < layout.offsets.size(); ++d) {
+    maximum.push_back(u.slice(0, layout.offsets[d], layout.offsets[d + 1]).amax({0, 2}));
+  }
+  return at::maximum(at::stack(maximum), layout.key_max_floor);
+}
+
+// The rows of each document, [heads, tokens of the document, ...]. One split, whose gradient is one concatenation: the
+// gradient of a slice is as large as the whole batch.
+std::vector<at::Tensor> ByDocument(const at::Tensor& x, const AttentionLayout& layout) {
+  std::vector<int64_t> lengths;
+  for (size_t d = 0; d + 1 < layout.offsets.size(); ++d) lengths.push_back(layout.offsets[d + 1] - layout.offsets[d]);
+  return at::split_with_sizes(x.transpose(0, 1), lengths, 1);
+}
+
+// FAVOR+: out_i = phi(q_i) . sum_j phi(k_j) v_j^T / phi(q_i) . sum_j phi(k_j), the sums over a document. Padded slots
+// have zero values and keys, so they add n_pad phi(0) to the denominator and nothing to the numerator.
+at::Tensor GlobalHeads(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& projection,
+                       const AttentionLayout& layout, const ForwardPass& pass) {
+  const RandomFeatures queries(q, projection), keys(k, projection);
+  const at::Tensor query_max = queries.u.amax(-1, /*keepdim=*/true).detach();
+  const at::Tensor key_max = KeyMaximum(keys.u, layout).detach();
+  const at::Tensor phi_q = pass.Hooked(Site::kPhiQ, queries.Phi(query_max));
+  const at::Tensor phi_k = pass.Hooked(Site::kPhiK, keys.Phi(key_max.index_select(0, layout.document).unsqueeze(-1)));
+
+  const std::vector<at::Tensor> keys_of = ByDocument(phi_k, layout), values_of = ByDocument(v, layout),
+                                queries_of = ByDocument(phi_q, layout);
+  const size_t documents = keys_of.size();
+  std::vector<at::Tensor> kv(documents), ksum(documents), out(documents);
+  for (size_t d = 0; d < documents; ++d) {
+    kv[d] = at::matmul(keys_of[d].transpose(1, 2), values_of[d]);
+    ksum[d] = keys_of[d].sum(1);
+  }
+  const double ratio = 1 / std::sqrt(static_cast<double>(projection.size(0)));
+  const at::Tensor phi_zero = ratio * (at::exp(-key_max) + kFeatureEpsilon);  // [documents, heads]
+  const at::Tensor padded_keys = (layout.padding * phi_zero).unsqueeze(-1);
+  const std::vector<at::Tensor> all_kv = pass.Hooked(Site::kKv, at::stack(kv)).unbind();
+  const std::vector<at::Tensor> all_ksum = pass.Hooked(Site::kKsum, at::stack(ksum) + padded_keys).unbind();
+
+  for (size_t d = 0; d < documents; ++d) {
+    const at::Tensor numerator = at::matmul(queries_of[d], all_kv[d]);
+    const at::Tensor denominator = at::matmul(queries_of[d], all_ksum[d].unsqueeze(-1));
+    out[d] = (numerator / denominator).transpose(0, 1);
+  }
+  return at::cat(out);
+}
+
+// Softmax attention from every window to itself and its two neighbours in the same document.
+at::Tensor LocalHeads(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const AttentionLayout& layout,
+                      const ForwardPass& pass) {
+  const int64_t heads = q.size(1), head_dim = q.size(2), w = layout.window;
+  const auto windows = [&](const at::Tensor& x, const at::Tensor& rows,
+                           int64_t slots) {  // [windows, heads, slots, dim]
+    return x.index_select(0, rows).view({-1, slots, heads, head_dim}).transpose(1, 2);
+  };
+  const double scale = 1 / std::sqrt(static_cast<double>(head_dim));
+  const at::Tensor queries = windows(q * scale, layout.query_row, w);
+  const at::Tensor keys = windows(k, layout.key_row, 3 * w);
+  const at::Tensor values = windows(v, layout.key_row, 3 * w);
+
+  // Every window holds a token of its document, so no row is masked as a whole and -inf is safe.
+  const at::Tensor logits = at::matmul(queries, keys.transpose(2, 3))
+                                .masked_fill(layout.key_valid.logical_not(), -std::numeric_limits<double>::infinity());
+  const at::Tensor pattern = pass.Hooked(Site::kPatternLocal, at::softmax(logits, -1));
+  const at::Tensor out = at::matmul(pass.Dropped(pattern, &Dropout::attention), values);
+  return out.transpose(1, 2).reshape({-1, heads, head_dim}).index_select(0, layout.token_slot);
+}
+
+// Rows of the windows of a document, and of the windows around each.
+struct WindowRows {
+  std::vector<int64_t> query, key, slot;
+  std::vector<uint8_t> valid;
+
+  void Add(int64_t begin, int64_t end, int64_t w) {
+    const int64_t first_slot = static_cast<int64_t>(query.size());
+    for (int64_t row = begin; row < end; ++row) slot.push_back(first_slot + row - begin);
+    for (int64_t start = begin; start < end; start += w) {
+      for (int64_t row = start; row < start + w; ++row) query.push_back(std::min(row, end - 1));
+      for (int64_t row = start - w; row < start + 2 * w; ++row) {
+        valid.push_back(row >= begin && row < end);
+        key.push_back(std::clamp(row, begin, end - 1));
+      }
+    }
+  }
+};
+
+}  // namespace
+
+AttentionLayout MakeAttentionLayout(const PackedBatch& batch, const Hyperparameters& hyperparameters,
+                                    at::ScalarType dtype) {
+  const at::Device device = batch.token.device();
+  AttentionLayout layout;
+  layout.offsets = batch.offsets;
+  layout.window = hyperparameters.local_window_size;
+  std::vector<int64_t> document;
+  std::vector<double> padding, floor;
+  WindowRows rows;
+  for (int64_t d = 0; d < batch.document_count(); ++d) {
+    document.insert(document.end(), static_cast<size_t>(batch.length(d)), d);
+    padding.push_back(static_cast<double>(batch.n_slots[d] - batch.length(d)));
+    floor.push_back(padding.back() > 0 ? 0 : -std::numeric_limits<double>::infinity());
+    rows.Add(batch.offsets[d], batch.offsets[d + 1], layout.window);
+  }
+  layout.document = HostIndex(document, device);
+  layout.padding = at::tensor(padding, at::kDouble).to(device, dtype).unsqueeze(1);
+  layout.key_max_floor = at::tensor(floor, at::kDouble).to(device, dtype).unsqueeze(1);
+  layout.query_row = HostIndex(rows.query, device);
+  layout.key_row = HostIndex(rows.key, device);
+  layout.key_valid = at::tensor(rows.valid, at::kByte).to(device, at::kBool).view({-1, 1, 1, 3 * layout.window});
+  layout.token_slot = HostIndex(rows.slot, device);
+  return layout;
+}
+
+at::Tensor Attention(const BlockWeights& weights, const Hyperparameters& hyperparameters, const at::Tensor& x,
+                     const AttentionLayout& layout, const ForwardPass& pass) {
+  const int64_t heads = hyperparameters.n_heads, global = hyperparameters.n_global();
+  const auto split = [&](const at::Tensor& y) { return y.view({-1, heads, hyperparameters.head_dim()}); };
+  const at::Tensor q = pass.Hooked(Site::kQ, split(at::linear(x, weights.w_q)));
+  const at::Tensor k = pass.Hooked(Site::kK, split(at::linear(x, weights.w_k)));
+  const at::Tensor v = pass.Hooked(Site::kV, split(at::linear(x, weights.w_v)));
+
+  std::vector<at::Tensor> out;
+  if (global > 0) {
+    out.push_back(GlobalHeads(q.slice(1, 0, global), k.slice(1, 0, global), v.slice(1, 0, global), weights.projection,
+                              layout, pass));
+  }
+  if (global < heads) {
+    out.push_back(
+        LocalHeads(q.slice(1, global, heads), k.slice(1, global, heads), v.slice(1, global, heads), layout, pass));
+  }
+  const at::Tensor z = pass.Hooked(Site::kZ, at::cat(out, 1));
+  return pass.Dropped(at::linear(z.reshape({-1, hyperparameters.hidden_size}), weights.w_o, weights.b_o),
+                      &Dropout::attention);
+}
+
+}  // namespace lifescope

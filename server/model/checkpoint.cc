@@ -1,0 +1,132 @@
+#include <ATen/ATen.h>
+#include <c10/util/Exception.h>
+
+#include <algorithm>
+#include <set>
+
+#include "server/artifact/artifact.h"
+#include "server/model/named_tensors.h"
+#include "server/model/transformer.h"
+#include "server/model/weights.h"
+
+namespace lifescope {
+namespace {
+
+// Loss weights that the two public repositories keep in their state dicts; they are no part of the model.
+constexpr const char* kIgnored[] = {"sop_weight", "mlm_weight", "sop_class_weight", "sop_loss.weight", "cls_w",
+                                    "mlm_w",      "cls_a",      "cls_loss.weight"};
+constexpr const char* kFiles[] = {"hparams.json", "model.safetensors", "vocab.tsv"};
+constexpr char kSop[] = "sop_decoder.", kCls[] = "cls_decoder.";
+
+// Reads tensors one by one, remembers which were read and refuses what was not.
+class StateDictReader {
+ public:
+  StateDictReader(const SafetensorsFile& file, at::ScalarType dtype, at::Device device)
+      : file_(file), dtype_(dtype), device_(device), has_cls_(file.Contains(std::string(kCls) + "in_layer.weight")) {}
+
+  at::Tensor Weight(const NamedTensor& expected) {
+    const std::string name = NameInFile(expected.name);
+    const at::Tensor tensor = Take(name);
+    const bool is_float = tensor.scalar_type() == at::kFloat || tensor.scalar_type() == at::kDouble;
+    TORCH_CHECK_VALUE(is_float, Where(name), " has dtype ", tensor.scalar_type(), ", expected Float or Double");
+    TORCH_CHECK_VALUE(tensor.sizes() == at::IntArrayRef(expected.shape), Where(name), " has shape ", tensor.sizes(),
+                      ", expected ", at::IntArrayRef(expected.shape));
+    TORCH_CHECK_VALUE(at::isfinite(tensor).all().item<bool>(), Where(name), " holds NaN or infinity");
+    return tensor.to(device_, dtype_);
+  }
+
+  Center Buffers(const std::string& prefix, int64_t vocabulary) {
+    Center center;
+    center.enabled = true;
+    center.norm = Flag(prefix + "norm");
+    const bool use = Flag(prefix + "use_ignore_index");
+    const std::string name = prefix + "ignore_index";
+    const at::Tensor index = Take(name);
+    TORCH_CHECK_VALUE(index.scalar_type() == at::kLong && index.dim() == 1, Where(name), " is ", index.scalar_type(),
+                      " ", index.sizes(), ", expected Long with one dimension");
+    const bool in_range = index.ge(0).logical_and(index.lt(vocabulary)).all().item<bool>();
+    TORCH_CHECK_VALUE(in_range, Where(name), " holds a token outside the vocabulary of ", vocabulary);
+    if (use) center.ignore_index = index.to(device_);
+    return center;
+  }
+
+  void CheckAllRead() const {
+    for (const std::string& name : file_.names()) {
+      const bool ignored = std::find(std::begin(kIgnored), std::end(kIgnored), name) != std::end(kIgnored);
+      TORCH_CHECK_VALUE(ignored || read_.count(name) > 0, Where(name),
+                        " is unknown: no part of a life2vec model with these hyperparameters");
+    }
+  }
+
+  std::string Where(const std::string& name) const { return file_.path() + ": tensor '" + name + "'"; }
+
+ private:
+  // The original repository calls the light one's `sop_decoder` `cls_decoder`.
+  std::string NameInFile(const std::string& name) const {
+    const std::string sop = kSop;
+    return has_cls_ && name.compare(0, sop.size(), sop) == 0 ? kCls + name.substr(sop.size()) : name;
+  }
+
+  at::Tensor Take(const std::string& name) {
+    read_.insert(name);
+    return file_.Read(name);
+  }
+
+  bool Flag(const std::string& name) {
+    const at::Tensor flag = Take(name);
+    TORCH_CHECK_VALUE(flag.scalar_type() == at::kBool && flag.numel() == 1, Where(name), " is ", flag.scalar_type(),
+                      " ", flag.sizes(), ", expected Bool [1]");
+    return flag.item<bool>();
+  }
+
+  const SafetensorsFile& file_;
+  const at::ScalarType dtype_;
+  const at::Device device_;
+  const bool has_cls_;
+  std::set<std::string> read_;
+};
+
+}  // namespace
+
+Weights ReadWeights(const SafetensorsFile& file, const Hyperparameters& hyperparameters, at::ScalarType dtype,
+                    at::Device device) {
+  TORCH_CHECK_VALUE(dtype == at::kFloat || dtype == at::kDouble, "a model runs in Float or Double, not ", dtype);
+  StateDictReader reader(file, dtype, device);
+  Weights weights;
+  weights.blocks.resize(static_cast<size_t>(hyperparameters.n_encoders));
+  if (hyperparameters.parametrize_emb) {
+    weights.embedding.center = reader.Buffers(kTokenCenter, hyperparameters.vocab_size);
+    weights.mlm.center = reader.Buffers(kMlmCenter, hyperparameters.vocab_size);
+  }
+  for (const NamedTensor& named : NamedTensors(weights, hyperparameters)) *named.tensor = reader.Weight(named);
+  for (int64_t layer = 0; layer < hyperparameters.n_encoders; ++layer) {
+    const NamedTensor projection = Projection(weights, layer, hyperparameters);
+    *projection.tensor = reader.Weight(projection);
+  }
+  const NamedTensor decoder = MlmDecoder(weights, hyperparameters);
+  *decoder.tensor = reader.Weight(decoder);
+  reader.CheckAllRead();
+  if (hyperparameters.weight_tying) {
+    TORCH_CHECK_VALUE(at::equal(weights.mlm.decoder, weights.embedding.token), reader.Where(decoder.name),
+                      " differs from the token matrix of the embedding, to which hparams.json ties it");
+    weights.mlm.decoder = weights.embedding.token;
+  }
+  return weights;
+}
+
+LoadedModel LoadModel(const std::string& folder, at::ScalarType dtype, at::Device device) {
+  const std::string digest = ModelDigest(folder);
+  const std::string hparams = folder + "/hparams.json";
+  const Hyperparameters hyperparameters = Hyperparameters::Parse(ReadFile(hparams), hparams);
+  const SafetensorsFile file = SafetensorsFile::Open(folder + "/model.safetensors");
+  Weights weights = ReadWeights(file, hyperparameters, dtype, device);
+  return {std::make_shared<const Transformer>(hyperparameters, std::move(weights)), digest};
+}
+
+std::string ModelDigest(const std::string& folder) {
+  std::string lines;
+  for (const char* name : kFiles) lines += std::string(name) + " " + Sha256OfFile(folder + "/" + name) + "\n";
+  return Sha256(lines);
+}
+
+}  // namespace lifescope

@@ -1,0 +1,68 @@
+#include "server/model/transformer.h"
+
+#include <ATen/ATen.h>
+#include <c10/util/Exception.h>
+
+#include "server/model/attention.h"
+#include "server/model/embedding.h"
+#include "server/model/forward_pass.h"
+#include "server/model/heads.h"
+
+namespace lifescope {
+
+Transformer::Transformer(Hyperparameters hyperparameters, Weights weights)
+    : hyperparameters_(hyperparameters), weights_(std::move(weights)) {
+  TORCH_CHECK_VALUE(static_cast<int64_t>(weights_.blocks.size()) == hyperparameters_.n_encoders, "the weights have ",
+                    weights_.blocks.size(), " layers, the hyperparameters say ", hyperparameters_.n_encoders);
+  if (hyperparameters_.weight_tying) weights_.mlm.decoder = weights_.embedding.token;
+  token_embedding_ = CenterTokens(weights_.embedding.token, weights_.embedding.center);
+  mlm_decoder_ = CenterTokens(weights_.mlm.decoder, weights_.mlm.center);
+}
+
+at::Tensor Transformer::Forward(const PackedBatch& batch, const ForwardOptions& options) const {
+  const int64_t layers = options.layer_count < 0 ? hyperparameters_.n_encoders : options.layer_count;
+  TORCH_CHECK_VALUE(layers <= hyperparameters_.n_encoders, "layer_count is ", layers, ", the model has ",
+                    hyperparameters_.n_encoders, " layers");
+  const AttentionLayout layout = MakeAttentionLayout(batch, hyperparameters_, dtype());
+  at::Tensor x = Embed(weights_.embedding, token_embedding_, batch, ForwardPass{options});
+  for (int64_t layer = 0; layer < layers; ++layer) {
+    if (options.before_layer) options.before_layer();
+    x = Block(layer, x, layout, options);
+  }
+  return x;
+}
+
+at::Tensor Transformer::Block(int64_t layer, const at::Tensor& x, const AttentionLayout& layout,
+                              const ForwardOptions& options) const {
+  const BlockWeights& w = weights_.blocks[static_cast<size_t>(layer)];
+  const ForwardPass pass{options, layer};
+
+  const at::Tensor resid_pre = pass.Hooked(Site::kResidPre, x);
+  const at::Tensor attn_out = pass.Hooked(Site::kAttnOut, Attention(w, hyperparameters_, resid_pre, layout, pass));
+  const at::Tensor attn_contrib = pass.Hooked(Site::kAttnContrib, w.gate_attention * attn_out);
+  const at::Tensor resid_mid = pass.Hooked(Site::kResidMid, resid_pre + attn_contrib);
+
+  const at::Tensor mlp_pre = pass.Hooked(Site::kMlpPre, at::linear(resid_mid, w.w_in, w.b_in));
+  const at::Tensor mlp_act = Activate(hyperparameters_.hidden_act, pass.Dropped(mlp_pre, &Dropout::feed_forward));
+  const at::Tensor mlp_post = pass.Hooked(Site::kMlpPost, mlp_act);
+  const at::Tensor mlp_out = pass.Hooked(Site::kMlpOut, at::linear(mlp_post, w.w_out, w.b_out));
+  const at::Tensor mlp_contrib = pass.Hooked(Site::kMlpContrib, w.gate_mlp * mlp_out);
+  return pass.Hooked(Site::kResidPost, resid_mid + mlp_contrib);
+}
+
+at::Tensor Transformer::MlmLogits(const at::Tensor& rows, const ForwardOptions& options) const {
+  return MlmHead(weights_.mlm, mlm_decoder_, rows, ForwardPass{options});
+}
+
+at::Tensor Transformer::SopLogits(const at::Tensor& cls, const ForwardOptions& options) const {
+  return SopHead(weights_.sop, hyperparameters_.epsilon, cls, ForwardPass{options});
+}
+
+int64_t Transformer::ParameterCount() const {
+  Weights view = weights_;
+  int64_t count = 0;
+  for (const auto& [name, tensor] : TrainableTensors(view)) count += tensor->numel();
+  return count;
+}
+
+}  // namespace lifescope

@@ -1,0 +1,89 @@
+// The weights of a life2vec model as plain structs of tensors, and their names on disk.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "server/artifact/safetensors.h"
+#include "server/model/hyperparameters.h"
+
+namespace lifescope {
+
+// Time2Vec of one quantity: [1, hidden - 1] and [1, 1].
+struct Time2VecWeights {
+  at::Tensor w, b, w0, b0;
+};
+
+// How a token matrix is centred before use (the `Center` parametrisation). These buffers of the checkpoint,
+// not the hyperparameters, decide.
+struct Center {
+  bool enabled = false;
+  bool norm = false;        // rows to unit length after centring
+  at::Tensor ignore_index;  // INT64: rows left out of the mean and set to zero; empty when not used
+};
+
+struct EmbeddingWeights {
+  at::Tensor token;  // [vocabulary, hidden], as stored: before centring
+  Center center;
+  at::Tensor segment;  // [4, hidden]
+  Time2VecWeights age, abspos;
+  at::Tensor gate_age, gate_abspos, gate_segment;  // [1], ReZero
+};
+
+struct BlockWeights {
+  at::Tensor w_q, w_k, w_v;   // [hidden, hidden]
+  at::Tensor w_o, b_o;        // [hidden, hidden], [hidden]
+  at::Tensor projection;      // [random features, head_dim]: FAVOR+; never redrawn at inference
+  at::Tensor gate_attention;  // [1]
+  at::Tensor w_in, b_in;      // [ff, hidden], [ff]
+  at::Tensor w_out, b_out;    // [hidden, ff], [hidden]
+  at::Tensor gate_mlp;        // [1]
+};
+
+struct MlmHeadWeights {
+  at::Tensor v, b_v;   // [hidden, hidden], [hidden]
+  at::Tensor g;        // [1]
+  at::Tensor decoder;  // [vocabulary, hidden]; the same tensor as EmbeddingWeights::token when tied
+  Center center;
+};
+
+struct SopHeadWeights {
+  at::Tensor w_in, b_in;    // [hidden, hidden], [hidden]
+  at::Tensor g;             // [1], of ScaleNorm
+  at::Tensor w_out, b_out;  // [3, hidden], [3]
+};
+
+struct Weights {
+  EmbeddingWeights embedding;
+  std::vector<BlockWeights> blocks;
+  MlmHeadWeights mlm;
+  SopHeadWeights sop;
+};
+
+// Reads a state dict by its original names, of either public repository (`sop_decoder` or `cls_decoder`). Strict:
+// a missing or unknown tensor, a wrong shape or dtype, a non-finite value, tied tensors that differ: each throws
+// c10::ValueError naming file, tensor, found and expected. `dtype` is kFloat or kDouble.
+Weights ReadWeights(const SafetensorsFile& file, const Hyperparameters& hyperparameters, at::ScalarType dtype,
+                    at::Device device);
+
+// The state dict under the original names (`sop_decoder`), as ReadWeights reads it; tied tensors are both present.
+std::map<std::string, at::Tensor> ToStateDict(const Weights& weights, const Hyperparameters& hyperparameters);
+
+// Every trainable tensor with its state-dict name, once (tied tensors once). The pointers point into `weights`. Whoever
+// puts another tensor in the place of a tied token matrix puts it into `mlm.decoder` as well.
+std::vector<std::pair<std::string, at::Tensor*>> TrainableTensors(Weights& weights);
+
+// Fresh FLOAT weights on the CPU, drawn from `seed`. Gate 0 is the published initialisation: token and segment rows and
+// Time2Vec uniform in [-0.01, 0.01], linear layers as nn.Linear, every ReZero gate 0. An open gate lets short trainings
+// use every branch: attention, MLP and segment gates start at `gate`, the gates of age and abspos at 0.1 and 0.03 of it
+// (their vectors are longer), and token and segment rows are drawn 20 times wider to be seen beside them.
+Weights InitializeWeights(const Hyperparameters& hyperparameters, uint64_t seed, double gate);
+
+// A FAVOR+ projection matrix [features, head_dim] (blocks of orthonormal rows with Gaussian norms), from `seed`.
+at::Tensor DrawProjection(int64_t features, int64_t head_dim, uint64_t seed);
+
+}  // namespace lifescope

@@ -1,0 +1,108 @@
+#include "server/artifact/artifact.h"
+
+#include <ATen/ATen.h>
+#include <c10/util/Exception.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <thread>
+#include <vector>
+
+#include "tests/support/golden.h"
+
+namespace lifescope {
+namespace {
+
+using testing::HasSubstr;
+
+template <typename Function>
+std::string ErrorOf(Function function) {
+  try {
+    function();
+  } catch (const c10::ValueError& error) {
+    return error.what_without_backtrace();
+  }
+  return "no error";
+}
+
+std::vector<std::string> FilesIn(const std::string& folder) {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) names.push_back(entry.path().filename());
+  return names;
+}
+
+// FIPS 180-4 examples.
+TEST(Sha256, MatchesPublishedVectors) {
+  EXPECT_EQ(Sha256(""), "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+  EXPECT_EQ(Sha256("abc"), "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  EXPECT_EQ(Sha256("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq"),
+            "sha256:248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
+  EXPECT_EQ(Sha256(std::string(1000000, 'a')),
+            "sha256:cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+}
+
+TEST(Sha256, OfAFileIsThatOfItsBytes) {
+  const std::string path = TemporaryFolder() + "/file";
+  const std::string bytes("a\0b\n", 4);
+  WriteFileAtomically(path, bytes);
+  EXPECT_EQ(Sha256OfFile(path), Sha256(bytes));
+  EXPECT_EQ(ReadFile(path), bytes);
+}
+
+TEST(MappedFile, OfAnEmptyFileIsEmpty) {
+  const std::string path = TemporaryFolder() + "/empty";
+  WriteFileAtomically(path, "");
+  EXPECT_EQ(MappedFile::Open(path)->size(), 0u);
+  EXPECT_EQ(ReadFile(path), "");
+}
+
+TEST(MappedFile, ErrorsNameThePathAndTheReason) {
+  const std::string folder = TemporaryFolder();
+  EXPECT_THAT(ErrorOf([&] { MappedFile::Open(folder + "/none"); }),
+              testing::AllOf(HasSubstr(folder + "/none"), HasSubstr("No such file")));
+  EXPECT_THAT(ErrorOf([&] { ReadFile(folder); }), testing::AllOf(HasSubstr(folder), HasSubstr("not a regular file")));
+}
+
+TEST(MappedFile, KeepsTheOldBytesWhenThePathIsReplaced) {
+  const std::string path = TemporaryFolder() + "/file";
+  WriteFileAtomically(path, "old");
+  const auto file = MappedFile::Open(path);
+  WriteFileAtomically(path, "newer");
+  EXPECT_EQ(std::string(reinterpret_cast<const char*>(file->data()), file->size()), "old");
+  EXPECT_EQ(ReadFile(path), "newer");
+}
+
+TEST(WriteFileAtomically, LeavesNoOtherFileBehind) {
+  const std::string folder = TemporaryFolder();
+  WriteFileAtomically(folder + "/file", "1");
+  WriteFileAtomically(folder + "/file", "2");
+  EXPECT_THAT(FilesIn(folder), testing::ElementsAre("file"));
+}
+
+TEST(WriteFileAtomically, NamesAPathThatCannotBeWrittenAndLeavesNothing) {
+  const std::string folder = TemporaryFolder();
+  EXPECT_THAT(ErrorOf([&] { WriteFileAtomically(folder + "/none/file", "x"); }), HasSubstr(folder + "/none/file"));
+  // A folder cannot be replaced by a file: the rename fails after the temporary file was written.
+  std::filesystem::create_directory(folder + "/taken");
+  WriteFileAtomically(folder + "/taken/inside", "x");
+  EXPECT_THAT(ErrorOf([&] { WriteFileAtomically(folder + "/taken", "x"); }), HasSubstr(folder + "/taken"));
+  EXPECT_THAT(FilesIn(folder), testing::ElementsAre("taken"));
+}
+
+TEST(WriteFileAtomically, ReadersSeeOneWriteOrTheOther) {
+  const std::string path = TemporaryFolder() + "/file";
+  const std::string a(100000, 'a'), b(200000, 'b');
+  WriteFileAtomically(path, a);
+  std::thread writer([&] {
+    for (int i = 0; i < 40; ++i) WriteFileAtomically(path, i % 2 == 0 ? b : a);
+  });
+  for (int i = 0; i < 40; ++i) {
+    const std::string seen = ReadFile(path);
+    EXPECT_TRUE(seen == a || seen == b) << "read " << seen.size() << " bytes";
+  }
+  writer.join();
+}
+
+}  // namespace
+}  // namespace lifescope
