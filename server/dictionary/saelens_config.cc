@@ -1,0 +1,277 @@
+#include "server/dictionary/saelens_config.h"
+
+#include <c10/util/Exception.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <vector>
+
+#include "server/artifact/artifact.h"
+
+namespace lifescope {
+namespace {
+
+using Json = nlohmann::json;
+using Keys = std::set<std::string>;
+
+const Keys kBaseKeys{"d_in",
+                     "d_sae",
+                     "dtype",
+                     "device",
+                     "apply_b_dec_to_input",
+                     "normalize_activations",
+                     "reshape_activations",
+                     "metadata",
+                     "architecture"};
+
+// Keys beside the base keys. Those that only steer training are known, so that checkpoints are read too.
+const std::map<std::string, Keys> kArchitectureKeys{
+    {"standard", {"decoder_init_norm", "l1_coefficient", "lp_norm", "l1_warm_up_steps"}},
+    {"gated", {"decoder_init_norm", "l1_coefficient", "lp_norm", "l1_warm_up_steps"}},
+    {"jumprelu",
+     {"decoder_init_norm", "l0_coefficient", "l0_warm_up_steps", "jumprelu_init_threshold", "jumprelu_bandwidth",
+      "jumprelu_sparsity_loss_mode", "jumprelu_tanh_scale", "pre_act_loss_coefficient"}},
+    {"topk",
+     {"k", "rescale_acts_by_decoder_norm", "decoder_init_norm", "aux_loss_coefficient", "use_sparse_activations"}},
+    {"batchtopk",
+     {"k", "rescale_acts_by_decoder_norm", "decoder_init_norm", "aux_loss_coefficient", "use_sparse_activations",
+      "topk_threshold_lr"}},
+    {"matryoshka_batchtopk",
+     {"k", "rescale_acts_by_decoder_norm", "decoder_init_norm", "aux_loss_coefficient", "use_sparse_activations",
+      "topk_threshold_lr", "matryoshka_widths", "use_matryoshka_aux_loss"}},
+};
+
+// Keys of the flat form. The second set only describes: it moves into "metadata".
+const Keys kFlatKeys{"architecture",
+                     "d_in",
+                     "d_sae",
+                     "activation_fn",
+                     "activation_fn_kwargs",
+                     "apply_b_dec_to_input",
+                     "finetuning_scaling_factor",
+                     "normalize_activations",
+                     "reshape_activations",
+                     "dtype",
+                     "device"};
+const Keys kFlatMetadataKeys{"context_size",
+                             "model_name",
+                             "model_class_name",
+                             "hook_name",
+                             "hook_layer",
+                             "hook_point_layer",
+                             "hook_head_index",
+                             "prepend_bos",
+                             "dataset_path",
+                             "dataset_trust_remote_code",
+                             "sae_lens_version",
+                             "sae_lens_training_version",
+                             "model_from_pretrained_kwargs",
+                             "seqpos_slice",
+                             "exclude_special_tokens",
+                             "neuronpedia_id"};
+const std::map<std::string, std::string> kFlatRenames{
+    {"hook_point", "hook_name"}, {"hook_point_head_index", "hook_head_index"}, {"activation_fn_str", "activation_fn"}};
+
+std::string Join(const Keys& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
+// A value for an error message, of bounded length and depth.
+std::string Show(const Json& value) {
+  if (value.is_structured()) return std::string("an ") + value.type_name();
+  const std::string text = value.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return text.size() <= 80 ? text : text.substr(0, 80) + "...";
+}
+
+// One JSON object of a file; every access says what it expects.
+class Object {
+ public:
+  Object(const Json& value, std::string where) : value_(value), where_(std::move(where)) {
+    TORCH_CHECK_VALUE(value_.is_object(), where_, " is ", Show(value_), ", expected an object");
+  }
+
+  bool Has(const std::string& key) const { return value_.contains(key); }
+
+  const Json& At(const std::string& key) const {
+    TORCH_CHECK_VALUE(Has(key), where_, ": key '", key, "' is missing");
+    return value_.at(key);
+  }
+
+  template <typename Predicate>
+  const Json& Checked(const std::string& key, const std::string& expected, Predicate holds) const {
+    const Json& value = At(key);
+    TORCH_CHECK_VALUE(holds(value), where_, ": key '", key, "' is ", Show(value), ", expected ", expected);
+    return value;
+  }
+
+  bool Bool(const std::string& key) const {
+    return Checked(key, "true or false", [](const Json& v) { return v.is_boolean(); });
+  }
+  int64_t PositiveInteger(const std::string& key) const {
+    return Checked(key, "a positive integer",
+                   [](const Json& v) { return v.is_number_integer() && v > 0 && v <= INT32_MAX; });
+  }
+  double PositiveNumber(const std::string& key) const {
+    return Checked(key, "a positive number",
+                   [](const Json& v) { return v.is_number() && v > 0 && std::isfinite(v.get<double>()); });
+  }
+  std::string OneOf(const std::string& key, const Keys& values) const {
+    return Checked(key, "one of: " + Join(values),
+                   [&](const Json& v) { return v.is_string() && values.count(v.get<std::string>()) > 0; });
+  }
+  std::string Text(const std::string& key) const {
+    return Checked(key, "a non-empty string",
+                   [](const Json& v) { return v.is_string() && !v.get<std::string>().empty(); });
+  }
+  void OnlyKeys(const Keys& known) const {
+    for (const auto& item : value_.items()) {
+      TORCH_CHECK_VALUE(known.count(item.key()) > 0, where_, ": unknown key '", item.key(),
+                        "', expected only: ", Join(known));
+    }
+  }
+
+ private:
+  const Json& value_;
+  std::string where_;
+};
+
+Json ParseFile(const std::string& path) {
+  const std::string text = ReadFile(path);
+  Json value = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  TORCH_CHECK_VALUE(!value.is_discarded(), path, " is not JSON");
+  return value;
+}
+
+void CheckArchitecture(const Object& config, const std::string& path) {
+  const std::string architecture = config.Text("architecture");
+  Keys supported;
+  for (const auto& [name, keys] : kArchitectureKeys) supported.insert(name);
+  TORCH_CHECK_VALUE(supported.count(architecture) > 0, path, ": architecture '", architecture,
+                    "' is not supported; supported: ", Join(supported));
+}
+
+// In the flat form, topk is an activation function of the standard architecture.
+void MoveActivationFunction(const Object& flat, const std::string& path, Json& nested) {
+  const std::string function = flat.Has("activation_fn") ? flat.OneOf("activation_fn", {"relu", "topk"}) : "relu";
+  const std::string architecture = nested["architecture"];
+  const Json arguments = flat.Has("activation_fn_kwargs") ? flat.At("activation_fn_kwargs") : Json::object();
+  const Object kwargs(arguments, path + ": activation_fn_kwargs");
+  if (function == "topk") {
+    TORCH_CHECK_VALUE(architecture == "standard" || architecture == "topk", path,
+                      ": activation function topk with architecture '", architecture, "', expected standard or topk");
+    kwargs.OnlyKeys({"k"});
+    nested["architecture"] = "topk";
+    nested["k"] = kwargs.PositiveInteger("k");
+  } else {
+    TORCH_CHECK_VALUE(architecture != "topk", path, ": architecture 'topk' with activation function ", function,
+                      ", expected topk");
+    kwargs.OnlyKeys({});
+  }
+}
+
+// The flat form of versions before 6, as version 6 would have written it.
+Json NestFlatConfig(const Json& original, const std::string& path) {
+  Json renamed = Json::object();
+  for (const auto& item : original.items()) {
+    const auto rename = kFlatRenames.find(item.key());
+    const std::string key = rename == kFlatRenames.end() ? item.key() : rename->second;
+    TORCH_CHECK_VALUE(!renamed.contains(key), path, ": key '", key, "' is there twice, under its old and its new name");
+    renamed[key] = item.value();
+  }
+  if (!renamed.contains("architecture")) renamed["architecture"] = "standard";
+  const Object flat(renamed, path);
+  CheckArchitecture(flat, path);
+  Keys known = kFlatKeys;
+  known.insert(kFlatMetadataKeys.begin(), kFlatMetadataKeys.end());
+  flat.OnlyKeys(known);
+  if (flat.Has("finetuning_scaling_factor")) {
+    flat.Checked("finetuning_scaling_factor", "false", [](const Json& v) { return v.is_boolean() && !v; });
+  }
+
+  Json nested{{"apply_b_dec_to_input", true},
+              {"normalize_activations", "none"},
+              {"reshape_activations", "none"},
+              {"device", "cpu"},
+              {"dtype", "float32"},
+              {"metadata", Json::object()}};
+  for (const auto& item : renamed.items()) {
+    if (kFlatMetadataKeys.count(item.key()) > 0) {
+      nested["metadata"][item.key()] = item.value();
+    } else if (kBaseKeys.count(item.key()) > 0) {
+      nested[item.key()] = item.value();
+    }
+  }
+  Json& normalisation = nested["normalize_activations"];
+  if (normalisation.is_boolean()) normalisation = normalisation.get<bool>() ? "expected_average_only_in" : "none";
+  MoveActivationFunction(flat, path, nested);
+  return nested;
+}
+
+DictionaryInfo ReadInfo(const Object& metadata) {
+  DictionaryInfo info;
+  info.hook_point = metadata.Text("hook_name");
+  if (metadata.Has("model_name")) info.model = metadata.Text("model_name");
+  // A dictionary of one attention head reads a slice of the hook point: it is another function of the model.
+  if (metadata.Has("hook_head_index")) {
+    metadata.Checked("hook_head_index", "null: dictionaries of a single head are not supported",
+                     [](const Json& v) { return v.is_null(); });
+  }
+  return info;
+}
+
+SaeLensConfig ReadNested(const Json& json, const std::string& path) {
+  const Object config(json, path);
+  CheckArchitecture(config, path);
+  SaeLensConfig result;
+  result.architecture = config.Text("architecture");
+  Keys known = kArchitectureKeys.at(result.architecture);
+  known.insert(kBaseKeys.begin(), kBaseKeys.end());
+  config.OnlyKeys(known);
+  for (const std::string& key : kBaseKeys) config.At(key);
+
+  result.activation_dim = config.PositiveInteger("d_in");
+  result.feature_count = config.PositiveInteger("d_sae");
+  result.apply_b_dec_to_input = config.Bool("apply_b_dec_to_input");
+  result.normalisation = config.OneOf("normalize_activations",
+                                      {"none", "constant_norm_rescale", "layer_norm", "expected_average_only_in"});
+  config.OneOf("reshape_activations", {"none", "hook_z"});
+  config.OneOf("dtype", {"float16", "bfloat16", "float32", "float64", "torch.float16", "torch.bfloat16",
+                         "torch.float32", "torch.float64"});
+  if (result.architecture == "topk") {
+    result.k = config.PositiveInteger("k");
+    TORCH_CHECK_VALUE(result.k <= result.feature_count, path, ": key 'k' is ", result.k, ", expected at most d_sae, ",
+                      result.feature_count);
+  } else if (known.count("k") > 0) {
+    config.PositiveNumber("k");
+  }
+  if (config.Has("rescale_acts_by_decoder_norm")) {
+    result.rescale_acts_by_decoder_norm = config.Bool("rescale_acts_by_decoder_norm");
+  }
+  result.info = ReadInfo(Object(config.At("metadata"), path + ": metadata"));
+  return result;
+}
+
+}  // namespace
+
+SaeLensConfig ReadSaeLensConfig(const std::string& path) {
+  const Json json = ParseFile(path);
+  TORCH_CHECK_VALUE(json.is_object(), path, " is ", Show(json), ", expected an object");
+  const bool is_flat = !json.contains("metadata");
+  SaeLensConfig config = ReadNested(is_flat ? NestFlatConfig(json, path) : json, path);
+  config.is_flat = is_flat;
+  return config;
+}
+
+double ReadActivationScaler(const std::string& path) {
+  const Json json = ParseFile(path);
+  const Object scaler(json, path);
+  scaler.OnlyKeys({"scaling_factor"});
+  return scaler.PositiveNumber("scaling_factor");
+}
+
+}  // namespace lifescope

@@ -1,0 +1,36 @@
+// cfg.json of a SAELens folder, read strictly and brought to one form.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "server/dictionary/dictionary.h"
+
+namespace lifescope {
+
+struct SaeLensConfig {
+  // "standard", "gated", "jumprelu", "topk", "batchtopk" or "matryoshka_batchtopk"; the last two are checkpoints of
+  // training, which hold one threshold for all features.
+  std::string architecture;
+  int64_t activation_dim = 0;
+  int64_t feature_count = 0;
+  bool apply_b_dec_to_input = true;
+  // "none", "constant_norm_rescale", "layer_norm", or "expected_average_only_in": a factor for all rows, which is in
+  // a file of its own until it is folded into the weights.
+  std::string normalisation;
+  // Of topk.
+  int64_t k = 0;
+  // Whether selection looks at pre-activations times the norm of the decoder direction.
+  bool rescale_acts_by_decoder_norm = false;
+  // Written before version 6: the weights may hold a scaling_factor of ones.
+  bool is_flat = false;
+  DictionaryInfo info;
+};
+
+// Throws c10::ValueError naming the file, the key, what was found and what was expected.
+SaeLensConfig ReadSaeLensConfig(const std::string& path);
+
+// The factor in activation_scaler.json: the model's activations times it are what the weights were trained on.
+double ReadActivationScaler(const std::string& path);
+
+}  // namespace lifescope

@@ -1,0 +1,169 @@
+#include "server/dictionary/sparse_rows.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Dispatch.h>
+#include <ATen/Parallel.h>
+#include <c10/util/Exception.h>
+
+#include "server/dictionary/top_k.h"
+
+namespace lifescope {
+namespace {
+
+// Rows that one task of a parallel loop takes at least.
+constexpr int64_t kGrain = 64;
+
+at::Tensor OffsetsOf(const at::Tensor& counts) {
+  return at::cat({at::zeros({1}, at::kLong), counts.to(at::kCPU, at::kLong).cumsum(0)});
+}
+
+template <typename T>
+void AddScaled(T factor, const T* __restrict in, int64_t width, T* __restrict out) {
+  for (int64_t j = 0; j < width; ++j) out[j] += factor * in[j];
+}
+
+// Independent partial sums: without them the compiler may not vectorise a floating-point sum.
+template <typename T>
+T Dot(const T* __restrict a, const T* __restrict b, int64_t width) {
+  constexpr int64_t kLanes = 16;
+  T lanes[kLanes] = {};
+  int64_t j = 0;
+  for (; j + kLanes <= width; j += kLanes) {
+    for (int64_t lane = 0; lane < kLanes; ++lane) lanes[lane] += a[j + lane] * b[j + lane];
+  }
+  T sum = 0;
+  for (; j < width; ++j) sum += a[j] * b[j];
+  for (const T lane : lanes) sum += lane;
+  return sum;
+}
+
+}  // namespace
+
+SparseActivations KeepNonZero(const at::Tensor& dense) {
+  const at::Tensor mask = dense != 0;
+  SparseActivations active;
+  active.row_offsets = OffsetsOf(mask.sum(1));
+  active.features = mask.nonzero().select(1, 1).to(at::kCPU, at::kInt).contiguous();
+  active.values = dense.masked_select(mask).to(at::kCPU);
+  active.feature_count = dense.size(1);
+  return active;
+}
+
+SparseActivations KeepTopK(const at::Tensor& pre_activations, int64_t k) {
+  const at::Tensor chosen = TopKIndices(pre_activations, k);
+  const at::Tensor values = pre_activations.gather(1, chosen);
+  const at::Tensor mask = values > 0;
+  SparseActivations active;
+  active.row_offsets = OffsetsOf(mask.sum(1));
+  active.features = chosen.masked_select(mask).to(at::kInt);
+  active.values = values.masked_select(mask);
+  active.feature_count = pre_activations.size(1);
+  return active;
+}
+
+SparseActivations Concatenate(const std::vector<SparseActivations>& parts) {
+  std::vector<at::Tensor> offsets{at::zeros({1}, at::kLong)}, features, values;
+  int64_t count = 0;
+  for (const SparseActivations& part : parts) {
+    offsets.push_back(part.row_offsets.narrow(0, 1, part.rows()) + count);
+    features.push_back(part.features);
+    values.push_back(part.values);
+    count += part.features.numel();
+  }
+  return {at::cat(offsets), at::cat(features), at::cat(values), parts.front().feature_count};
+}
+
+at::Tensor SparseTimesDense(const SparseActivations& active, const at::Tensor& matrix) {
+  TORCH_CHECK(matrix.is_contiguous() && matrix.size(0) == active.feature_count);
+  const int64_t width = matrix.size(1);
+  at::Tensor out = at::zeros({active.rows(), width}, matrix.options());
+  const int64_t* offsets = active.row_offsets.data_ptr<int64_t>();
+  const int32_t* features = active.features.data_ptr<int32_t>();
+  AT_DISPATCH_FLOATING_TYPES(matrix.scalar_type(), "SparseTimesDense", [&] {
+    const scalar_t* values = active.values.data_ptr<scalar_t>();
+    const scalar_t* in = matrix.data_ptr<scalar_t>();
+    scalar_t* sums = out.data_ptr<scalar_t>();
+    at::parallel_for(0, active.rows(), kGrain, [&](int64_t begin, int64_t end) {
+      for (int64_t r = begin; r < end; ++r) {
+        for (int64_t e = offsets[r]; e < offsets[r + 1]; ++e) {
+          AddScaled(values[e], in + features[e] * width, width, sums + r * width);
+        }
+      }
+    });
+  });
+  return out;
+}
+
+at::Tensor DotProducts(const SparseActivations& active, const at::Tensor& left, const at::Tensor& right) {
+  TORCH_CHECK(left.is_contiguous() && right.is_contiguous() && left.size(1) == right.size(1));
+  const int64_t width = left.size(1);
+  at::Tensor out = at::empty_like(active.values);
+  const int64_t* offsets = active.row_offsets.data_ptr<int64_t>();
+  const int32_t* features = active.features.data_ptr<int32_t>();
+  AT_DISPATCH_FLOATING_TYPES(left.scalar_type(), "DotProducts", [&] {
+    const scalar_t* rows = left.data_ptr<scalar_t>();
+    const scalar_t* directions = right.data_ptr<scalar_t>();
+    scalar_t* dots = out.data_ptr<scalar_t>();
+    at::parallel_for(0, active.rows(), kGrain, [&](int64_t begin, int64_t end) {
+      for (int64_t r = begin; r < end; ++r) {
+        for (int64_t e = offsets[r]; e < offsets[r + 1]; ++e) {
+          dots[e] = Dot(rows + r * width, directions + features[e] * width, width);
+        }
+      }
+    });
+  });
+  return out;
+}
+
+EntriesByFeature GroupByFeature(const SparseActivations& active) {
+  const int64_t* offsets = active.row_offsets.data_ptr<int64_t>();
+  const int32_t* features = active.features.data_ptr<int32_t>();
+  const int64_t count = active.features.numel();
+  EntriesByFeature result;
+  result.offsets.assign(active.feature_count + 1, 0);
+  for (int64_t e = 0; e < count; ++e) ++result.offsets[features[e] + 1];
+  for (int64_t i = 0; i < active.feature_count; ++i) result.offsets[i + 1] += result.offsets[i];
+  result.rows.resize(count);
+  result.entries.resize(count);
+  std::vector<int64_t> next(result.offsets.begin(), result.offsets.end() - 1);
+  for (int64_t r = 0; r < active.rows(); ++r) {
+    for (int64_t e = offsets[r]; e < offsets[r + 1]; ++e) {
+      const int64_t place = next[features[e]]++;
+      result.rows[place] = r;
+      result.entries[place] = e;
+    }
+  }
+  return result;
+}
+
+void AddTransposedTimesDense(const EntriesByFeature& by_feature, const at::Tensor& weights, const at::Tensor& matrix,
+                             at::Tensor& out) {
+  TORCH_CHECK(matrix.is_contiguous() && out.is_contiguous() && matrix.size(1) == out.size(1));
+  const int64_t width = matrix.size(1);
+  AT_DISPATCH_FLOATING_TYPES(matrix.scalar_type(), "AddTransposedTimesDense", [&] {
+    const scalar_t* weight = weights.data_ptr<scalar_t>();
+    const scalar_t* in = matrix.data_ptr<scalar_t>();
+    scalar_t* sums = out.data_ptr<scalar_t>();
+    at::parallel_for(0, out.size(0), kGrain, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        for (int64_t p = by_feature.offsets[i]; p < by_feature.offsets[i + 1]; ++p) {
+          AddScaled(weight[by_feature.entries[p]], in + by_feature.rows[p] * width, width, sums + i * width);
+        }
+      }
+    });
+  });
+}
+
+void AddSumsByFeature(const EntriesByFeature& by_feature, const at::Tensor& weights, at::Tensor& out) {
+  AT_DISPATCH_FLOATING_TYPES(out.scalar_type(), "AddSumsByFeature", [&] {
+    const scalar_t* weight = weights.data_ptr<scalar_t>();
+    scalar_t* sums = out.data_ptr<scalar_t>();
+    for (int64_t i = 0; i < out.size(0); ++i) {
+      for (int64_t p = by_feature.offsets[i]; p < by_feature.offsets[i + 1]; ++p) {
+        sums[i] += weight[by_feature.entries[p]];
+      }
+    }
+  });
+}
+
+}  // namespace lifescope
