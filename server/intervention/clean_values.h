@@ -1,0 +1,51 @@
+// Activations of the clean runs from which edits and reads take values: donors, means, the clean distribution.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <map>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "server/intervention/run.h"
+
+namespace lifescope {
+
+// Belongs to one Execute; not thread-safe. What is wanted is found at construction from the run; the engine puts it
+// here while it runs the documents clean, and it is kept until the run ends.
+class CleanValues {
+ public:
+  explicit CleanValues(const Run& run);
+
+  // Hook points whose clean activation of the document is wanted.
+  const std::vector<HookPoint>& WantedPoints(int64_t document) const { return points_[document]; }
+  // Whether the document's final residual stream is wanted.
+  bool WantsFinal(int64_t document) const { return wants_final_[document]; }
+
+  // `rows`: the document's activation, [positions, channels], not shared with a larger tensor.
+  void PutRows(int64_t document, const HookPoint& point, at::Tensor rows);
+  void PutFinal(int64_t document, at::Tensor rows) { final_[document] = std::move(rows); }
+
+  const at::Tensor& Rows(int64_t document, const HookPoint& point) const;
+  const at::Tensor& Final(int64_t document) const { return final_[document]; }
+
+  // Mean over all real positions of the documents, accumulated in float64: [channels], or of a dictionary's features.
+  const at::Tensor& Mean(const HookPoint& point, const std::vector<int64_t>& documents);
+  const at::Tensor& FeatureMean(int64_t dictionary, const std::vector<int64_t>& documents);
+
+ private:
+  void Want(int64_t document, const HookPoint& point);
+  // Dictionary (-1: none), hook point, documents.
+  using MeanKey = std::tuple<int64_t, int64_t, int64_t, std::vector<int64_t>>;
+
+  const Run& run_;
+  std::vector<std::vector<HookPoint>> points_;
+  std::vector<std::vector<at::Tensor>> rows_;  // beside points_
+  std::vector<bool> wants_final_;
+  std::vector<at::Tensor> final_;
+  std::map<MeanKey, at::Tensor> means_;
+};
+
+}  // namespace lifescope

@@ -1,0 +1,50 @@
+// Edits of one document, compiled: everything that can be known before the edited forward pass.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "server/intervention/clean_values.h"
+#include "server/intervention/run.h"
+#include "server/model/transformer.h"
+
+namespace lifescope {
+
+// New values for the cells positions x channels of a matrix [positions, channels or features].
+struct CellEdit {
+  enum class Operation { kSet, kScale, kAdd };
+
+  std::vector<int64_t> positions;  // ascending
+  std::vector<int64_t> channels;
+  Operation operation = Operation::kSet;
+  // [1], [channels] or [positions, channels]; of the run's dtype, on its device.
+  at::Tensor values;
+
+  // What the cells of the positions [begin, begin + count) of the list become.
+  at::Tensor NewValues(const at::Tensor& present, int64_t begin, int64_t count) const;
+};
+
+// Writes the edit's positions [begin, begin + count) into `matrix`, whose row and column of each cell are given.
+void WriteCells(const CellEdit& edit, int64_t begin, int64_t count, const std::vector<int64_t>& rows,
+                const std::vector<int64_t>& columns, const at::Tensor& matrix);
+
+// INT64 on a device.
+at::Tensor IndexTensor(const std::vector<int64_t>& values, at::Device device);
+
+// Changes a document's rows [positions, channels] of one hook point in place; rows that it does not edit keep their
+// bits.
+using RowChange = std::function<void(const at::Tensor& rows)>;
+
+struct PlacedChange {
+  HookPoint hook_point;
+  RowChange change;
+};
+
+// What an intervention does to a document, in order. Changes hold references into `run`.
+std::vector<PlacedChange> CompileChanges(const Run& run, const Intervention& intervention, int64_t document,
+                                         const Transformer& model, CleanValues& clean);
+
+}  // namespace lifescope

@@ -1,0 +1,204 @@
+#include "server/intervention/engine.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+#include <c10/util/Exception.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "server/intervention/clean_values.h"
+#include "server/intervention/edit.h"
+#include "server/intervention/read.h"
+#include "server/intervention/target.h"
+
+namespace lifescope {
+namespace {
+
+// A change of the rows [begin, begin + length) of a batch.
+struct SlicedChange {
+  int64_t begin = 0;
+  int64_t length = 0;
+  RowChange change;
+};
+
+// One hook per hook point: the activation is copied once, then each document's changes write into its slice.
+Hooks::Hook ChangeSlices(std::vector<SlicedChange> changes) {
+  return [changes = std::move(changes)](const at::Tensor& activation) {
+    at::Tensor changed = activation.clone(at::MemoryFormat::Contiguous);
+    const at::Tensor rows = changed.flatten(1);
+    for (const SlicedChange& slice : changes) slice.change(rows.narrow(0, slice.begin, slice.length));
+    return changed;
+  };
+}
+
+class Execution {
+ public:
+  Execution(const Run& run, const Transformer& model, const ExecuteOptions& options)
+      : run_(run), model_(model), options_(options), clean_(run) {
+    result_.n_slots = run.n_slots == 0 ? model.hyperparameters().max_length : run.n_slots;
+  }
+
+  RunResult Execute() {
+    const std::vector<ForwardRow> clean_rows = PlaceCleanRows();
+    const std::vector<ForwardRow> edited_rows = PlaceEditedRows();
+    total_ = static_cast<int64_t>(clean_rows.size() + edited_rows.size());
+    RunInBatches(clean_rows);
+    RunInBatches(edited_rows);
+    return std::move(result_);
+  }
+
+ private:
+  // Layers that a row must run; -1: it need not run.
+  int64_t LayersFor(const ForwardRow& row) const {
+    int64_t layers = LayersForReads(run_, row.document, model_.hyperparameters().n_encoders);
+    if (row.intervention >= 0) return layers;
+    for (const HookPoint& point : clean_.WantedPoints(row.document)) layers = std::max(layers, LayersThrough(point));
+    return layers;
+  }
+
+  std::vector<ForwardRow> PlaceCleanRows() {
+    std::vector<ForwardRow> rows;
+    result_.clean.resize(run_.documents.size());
+    for (size_t d = 0; d < run_.documents.size(); ++d) {
+      result_.clean[d].document = static_cast<int64_t>(d);
+      const ForwardRow row{static_cast<int64_t>(d), -1, &result_.clean[d]};
+      if (LayersFor(row) >= 0) rows.push_back(row);
+    }
+    return rows;
+  }
+
+  std::vector<ForwardRow> PlaceEditedRows() {
+    std::vector<ForwardRow> rows;
+    result_.interventions.resize(run_.interventions.size());
+    for (size_t i = 0; i < run_.interventions.size(); ++i) {
+      InterventionResult& result = result_.interventions[i];
+      result.name = run_.interventions[i].name;
+      for (size_t d = 0; d < run_.documents.size(); ++d) {
+        if (!Edits(run_.interventions[i], static_cast<int64_t>(d))) continue;
+        result.documents.push_back({static_cast<int64_t>(d), {}});
+      }
+      for (DocumentResult& document : result.documents) {
+        const ForwardRow row{document.document, static_cast<int64_t>(i), &document};
+        if (LayersFor(row) >= 0) rows.push_back(row);
+      }
+    }
+    return rows;
+  }
+
+  void RunInBatches(const std::vector<ForwardRow>& rows) {
+    std::vector<ForwardRow> batch;
+    int64_t tokens = 0;
+    const auto flush = [&] {
+      if (batch.empty()) return;
+      CheckCancelled();
+      RunBatch(batch);
+      done_ += static_cast<int64_t>(batch.size());
+      if (options_.on_progress) options_.on_progress(done_, total_);
+      batch.clear();
+      tokens = 0;
+    };
+    for (const ForwardRow& row : rows) {
+      const int64_t length = run_.documents[row.document].length();
+      if (run_.deterministic || tokens + length > options_.batch_tokens) flush();
+      batch.push_back(row);
+      tokens += length;
+    }
+    flush();
+  }
+
+  void RunBatch(const std::vector<ForwardRow>& rows) {
+    const PackedBatch batch = Pack(rows);
+    Hooks hooks;
+    AddChanges(rows, batch, &hooks);
+    ForwardOutput output;
+    output.offsets = batch.offsets;
+    AddCaptures(rows, &output, &hooks);
+    ForwardOptions options;
+    options.hooks = &hooks;
+    options.before_layer = [this] { CheckCancelled(); };
+    options.layer_count = 0;
+    for (const ForwardRow& row : rows) options.layer_count = std::max(options.layer_count, LayersFor(row));
+    output.final = model_.Forward(batch, options);
+    for (size_t row = 0; row < rows.size(); ++row) {
+      if (rows[row].intervention < 0) KeepCleanValues(rows[row].document, row, output);
+    }
+    TakeReads(run_, model_, clean_, rows, output);
+  }
+
+  PackedBatch Pack(const std::vector<ForwardRow>& rows) const {
+    std::vector<DocumentRows> documents;
+    for (const ForwardRow& row : rows) {
+      const Document& d = run_.documents[row.document];
+      documents.push_back(
+          {d.token.data(), d.abspos.data(), d.age.data(), d.segment.data(), d.length(), result_.n_slots});
+    }
+    return MakePackedBatch(documents, model_.device());
+  }
+
+  void AddChanges(const std::vector<ForwardRow>& rows, const PackedBatch& batch, Hooks* hooks) {
+    std::vector<std::pair<HookPoint, std::vector<SlicedChange>>> by_point;
+    for (size_t row = 0; row < rows.size(); ++row) {
+      if (rows[row].intervention < 0) continue;
+      const Intervention& intervention = run_.interventions[rows[row].intervention];
+      for (PlacedChange& placed : CompileChanges(run_, intervention, rows[row].document, model_, clean_)) {
+        auto at_point = std::find_if(by_point.begin(), by_point.end(),
+                                     [&](const auto& entry) { return entry.first == placed.hook_point; });
+        if (at_point == by_point.end()) at_point = by_point.insert(by_point.end(), {placed.hook_point, {}});
+        at_point->second.push_back(
+            {batch.offsets[row], batch.length(static_cast<int64_t>(row)), std::move(placed.change)});
+      }
+    }
+    for (auto& [point, changes] : by_point) hooks->Add(point, ChangeSlices(std::move(changes)));
+  }
+
+  // After the changes: hooks at one point run in the order in which they were added.
+  void AddCaptures(const std::vector<ForwardRow>& rows, ForwardOutput* output, Hooks* hooks) const {
+    const auto want = [&](const HookPoint& point) {
+      for (const auto& [known, tensor] : output->captured) {
+        if (known == point) return;
+      }
+      output->captured.emplace_back(point, at::Tensor());
+    };
+    for (const ForwardRow& row : rows) {
+      for (const HookPoint& point : PointsForReads(run_, row.document)) want(point);
+      if (row.intervention >= 0) continue;
+      for (const HookPoint& point : clean_.WantedPoints(row.document)) want(point);
+    }
+    // The list does not grow any more: its elements stay where they are.
+    for (auto& [point, tensor] : output->captured) hooks->Capture(point, &tensor);
+  }
+
+  void KeepCleanValues(int64_t document, size_t row, const ForwardOutput& output) {
+    for (const HookPoint& point : clean_.WantedPoints(document)) {
+      clean_.PutRows(document, point, output.Rows(point, row).clone());
+    }
+    if (clean_.WantsFinal(document)) {
+      const int64_t begin = output.offsets[row];
+      clean_.PutFinal(document, output.final.narrow(0, begin, output.offsets[row + 1] - begin).clone());
+    }
+  }
+
+  void CheckCancelled() const {
+    if (options_.cancelled && options_.cancelled()) throw Cancelled();
+  }
+
+  const Run& run_;
+  const Transformer& model_;
+  const ExecuteOptions& options_;
+  CleanValues clean_;
+  RunResult result_;
+  int64_t done_ = 0;
+  int64_t total_ = 0;
+};
+
+}  // namespace
+
+RunResult Execute(const Run& run, const Transformer& model, const ExecuteOptions& options) {
+  TORCH_CHECK_VALUE(options.batch_tokens > 0, "batch_tokens: ", options.batch_tokens, ", expected a positive number");
+  ValidateRun(run, model);
+  const c10::NoGradGuard no_grad;
+  return Execution(run, model, options).Execute();
+}
+
+}  // namespace lifescope

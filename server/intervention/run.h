@@ -1,0 +1,161 @@
+// A run as data: documents, interventions (sets of edits), reads; and its result. The engine's own types; the wire
+// form is proto/lifescope/v1/run.proto, whose comments give every meaning.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "server/corpus/document.h"
+#include "server/dictionary/dictionary.h"
+#include "server/model/hook_point.h"
+
+namespace lifescope {
+
+// Positions of a document; all empty and cls false: every position.
+struct Positions {
+  std::vector<int64_t> indices;
+  std::vector<std::pair<int64_t, int64_t>> ranges;  // half-open
+  std::vector<int32_t> events;
+  bool cls = false;
+
+  bool all() const { return indices.empty() && ranges.empty() && events.empty() && !cls; }
+};
+
+// The positions in the order given (indices, ranges, events, cls; within an event ascending), repeats included; every
+// position when none is given. Throws c10::IndexError (position or event outside the document) or c10::ValueError
+// (empty range) with a message that starts with `field` and calls the document `name`.
+std::vector<int64_t> ListPositions(const Positions& positions, const Document& document, const std::string& field,
+                                   const std::string& name = "the document");
+
+// The same positions in ascending order, without repeats.
+std::vector<int64_t> ResolvePositions(const Positions& positions, const Document& document, const std::string& field,
+                                      const std::string& name = "the document");
+
+// A dictionary of a run: the engine neither knows nor cares about names.
+struct RunDictionary {
+  std::shared_ptr<const Dictionary> dictionary;
+  HookPoint hook_point;
+};
+
+struct ActivationTarget {
+  HookPoint hook_point;
+};
+struct HeadTarget {
+  int64_t layer = 0;
+  int64_t head = 0;
+};
+struct NeuronTarget {
+  int64_t layer = 0;
+  std::vector<int64_t> neurons;
+};
+struct FeatureTarget {
+  int64_t dictionary = 0;  // index into Run::dictionaries
+  std::vector<int64_t> features;
+};
+using EditTarget = std::variant<ActivationTarget, HeadTarget, NeuronTarget, FeatureTarget>;
+
+struct Zero {};
+struct Mean {
+  std::vector<int64_t> documents;
+};
+struct SetTo {
+  std::vector<double> values;
+};
+struct Scale {
+  double factor = 1;
+};
+struct Add {
+  std::vector<double> values;
+};
+struct Donor {
+  int64_t document = 0;
+  Positions positions;  // paired with the edit's, both in the order given
+};
+using EditMode = std::variant<Zero, Mean, SetTo, Scale, Add, Donor>;
+
+enum class ErrorMode { kDelta, kReplace };
+
+struct Edit {
+  EditTarget target;
+  Positions positions;
+  EditMode mode;
+  ErrorMode error_mode = ErrorMode::kDelta;
+  std::vector<int64_t> documents;  // empty: all
+};
+
+struct Intervention {
+  std::string name;
+  std::vector<Edit> edits;
+};
+
+struct ActivationRead {
+  HookPoint hook_point;
+};
+struct FeatureRead {
+  int64_t dictionary = 0;
+};
+struct MlmLogitsRead {
+  std::vector<int32_t> tokens;  // empty: all
+};
+struct LogitDifferenceRead {
+  int32_t token_a = 0;
+  int32_t token_b = 0;
+};
+struct LogProbabilityRead {
+  int32_t token = 0;
+};
+struct KlToCleanRead {};
+struct SopLogitsRead {};
+using ReadKind = std::variant<ActivationRead, FeatureRead, MlmLogitsRead, LogitDifferenceRead, LogProbabilityRead,
+                              KlToCleanRead, SopLogitsRead>;
+
+struct Read {
+  std::string name;
+  ReadKind kind;
+  Positions positions;
+  std::vector<int64_t> documents;  // empty: all
+};
+
+struct Run {
+  std::vector<Document> documents;
+  std::vector<RunDictionary> dictionaries;
+  std::vector<Intervention> interventions;
+  std::vector<Read> reads;
+  int64_t n_slots = 0;  // 0: the model's max_length
+  bool deterministic = false;
+};
+
+// Features of the read positions of one document.
+struct FeatureValue {
+  std::vector<int64_t> positions;
+  SparseActivations activations;
+};
+
+struct ReadValue {
+  int64_t read = 0;
+  std::variant<at::Tensor, FeatureValue> value;  // tensors are on the CPU
+};
+
+struct DocumentResult {
+  int64_t document = 0;
+  std::vector<ReadValue> values;
+};
+
+struct InterventionResult {
+  std::string name;
+  std::vector<DocumentResult> documents;
+};
+
+struct RunResult {
+  int64_t n_slots = 0;
+  std::vector<DocumentResult> clean;
+  std::vector<InterventionResult> interventions;
+};
+
+}  // namespace lifescope

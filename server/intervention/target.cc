@@ -1,0 +1,94 @@
+#include "server/intervention/target.h"
+
+#include <c10/util/Exception.h>
+
+#include <algorithm>
+#include <functional>
+#include <numeric>
+
+namespace lifescope {
+namespace {
+
+std::string DocumentName(int64_t document) { return "documents[" + std::to_string(document) + "]"; }
+
+std::vector<int64_t> CountUp(int64_t first, int64_t count) {
+  std::vector<int64_t> values(count);
+  std::iota(values.begin(), values.end(), first);
+  return values;
+}
+
+// Sorts pairs by the edited position, which must not repeat.
+PairedPositions SortPairs(const std::vector<int64_t>& edited, const std::vector<int64_t>& donor,
+                          const std::string& field) {
+  std::vector<std::pair<int64_t, int64_t>> pairs;
+  for (size_t i = 0; i < edited.size(); ++i) pairs.emplace_back(edited[i], donor[i]);
+  std::stable_sort(pairs.begin(), pairs.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  PairedPositions sorted;
+  for (const auto& [to, from] : pairs) {
+    TORCH_CHECK_VALUE(sorted.edited.empty() || sorted.edited.back() != to, field, ".positions: position ", to,
+                      " twice, expected each position once when donor.positions are given");
+    sorted.edited.push_back(to);
+    sorted.donor.push_back(from);
+  }
+  return sorted;
+}
+
+}  // namespace
+
+int64_t WidthAt(const HookPoint& point, const Hyperparameters& hyperparameters) {
+  const std::vector<int64_t> shape = ShapeAt(point, hyperparameters);
+  return std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>());
+}
+
+HookPoint EditHookPoint(const Run& run, const EditTarget& target) {
+  if (const auto* activation = std::get_if<ActivationTarget>(&target)) return activation->hook_point;
+  if (const auto* head = std::get_if<HeadTarget>(&target)) return {Site::kZ, head->layer};
+  if (const auto* neurons = std::get_if<NeuronTarget>(&target)) return {Site::kMlpPost, neurons->layer};
+  return run.dictionaries[std::get<FeatureTarget>(target).dictionary].hook_point;
+}
+
+std::vector<int64_t> EditedChannels(const EditTarget& target, const Hyperparameters& hyperparameters) {
+  if (const auto* activation = std::get_if<ActivationTarget>(&target)) {
+    return CountUp(0, WidthAt(activation->hook_point, hyperparameters));
+  }
+  if (const auto* head = std::get_if<HeadTarget>(&target)) {
+    return CountUp(head->head * hyperparameters.head_dim(), hyperparameters.head_dim());
+  }
+  if (const auto* neurons = std::get_if<NeuronTarget>(&target)) return neurons->neurons;
+  return std::get<FeatureTarget>(target).features;
+}
+
+bool Covers(const std::vector<int64_t>& documents, int64_t document) {
+  return documents.empty() || std::find(documents.begin(), documents.end(), document) != documents.end();
+}
+
+bool Edits(const Intervention& intervention, int64_t document) {
+  return std::any_of(intervention.edits.begin(), intervention.edits.end(),
+                     [&](const Edit& edit) { return Covers(edit.documents, document); });
+}
+
+PairedPositions PairPositions(const Run& run, const Edit& edit, const Donor& donor, int64_t document,
+                              const std::string& field) {
+  const Document& edited_document = run.documents[document];
+  const Document& donor_document = run.documents[donor.document];
+  if (!donor.positions.all()) {
+    const std::vector<int64_t> edited =
+        ListPositions(edit.positions, edited_document, field + ".positions", DocumentName(document));
+    const std::vector<int64_t> from =
+        ListPositions(donor.positions, donor_document, field + ".donor.positions", DocumentName(donor.document));
+    TORCH_CHECK_VALUE(edited.size() == from.size(), field, ".donor.positions: ", from.size(), " positions, expected ",
+                      edited.size(), ", as many as the edit has in ", DocumentName(document));
+    return SortPairs(edited, from, field);
+  }
+  if (edit.positions.all()) {
+    const std::vector<int64_t> both = CountUp(0, std::min(edited_document.length(), donor_document.length()));
+    return {both, both};
+  }
+  const std::vector<int64_t> same =
+      ResolvePositions(edit.positions, edited_document, field + ".positions", DocumentName(document));
+  TORCH_CHECK_INDEX(same.back() < donor_document.length(), field, ".donor.document: ", DocumentName(donor.document),
+                    " has ", donor_document.length(), " positions, expected one at the edit's position ", same.back());
+  return {same, same};
+}
+
+}  // namespace lifescope

@@ -1,0 +1,40 @@
+// What an edit or a read refers to in a model: its hook point, its channels, its documents, its pairs of positions.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "server/intervention/run.h"
+#include "server/model/hyperparameters.h"
+
+namespace lifescope {
+
+// Values per row at a hook point: the product of its shape.
+int64_t WidthAt(const HookPoint& point, const Hyperparameters& hyperparameters);
+
+// Where the edit happens.
+HookPoint EditHookPoint(const Run& run, const EditTarget& target);
+
+// The edited channels: columns of the flattened activation, or features of the dictionary.
+std::vector<int64_t> EditedChannels(const EditTarget& target, const Hyperparameters& hyperparameters);
+
+// Whether a list of documents, where empty means all, has this one.
+bool Covers(const std::vector<int64_t>& documents, int64_t document);
+
+// Whether an edit of the intervention covers the document.
+bool Edits(const Intervention& intervention, int64_t document);
+
+// Positions of the edited document, ascending, and the donor's position for each.
+struct PairedPositions {
+  std::vector<int64_t> edited;
+  std::vector<int64_t> donor;
+};
+
+// Pairs a donor edit's positions as run.proto says. Throws c10::IndexError or c10::ValueError with a message that
+// starts with `field`, the path of the edit: a position outside a document, a donor that is too short, lists of
+// unequal length, an edited position that is named twice.
+PairedPositions PairPositions(const Run& run, const Edit& edit, const Donor& donor, int64_t document,
+                              const std::string& field);
+
+}  // namespace lifescope

@@ -1,0 +1,77 @@
+#include <c10/util/Exception.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "server/intervention/run.h"
+
+namespace lifescope {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::StartsWith;
+
+Document TwoEvents() {
+  Document d;
+  d.token = {1, 12, 2, 15, 16, 2, 17, 2};
+  d.event = {0, 0, 0, 1, 1, 1, 2, 2};
+  d.abspos = d.age = d.segment = std::vector<int32_t>(8, 1);
+  return d;
+}
+
+template <typename Error>
+std::string MessageOf(const Positions& positions) {
+  try {
+    ResolvePositions(positions, TwoEvents(), "reads[3].positions");
+  } catch (const Error& error) {
+    return error.what_without_backtrace();
+  }
+  return "no error";
+}
+
+TEST(Positions, NothingSetIsEveryPosition) {
+  EXPECT_THAT(ResolvePositions({}, TwoEvents(), "p"), ElementsAre(0, 1, 2, 3, 4, 5, 6, 7));
+}
+
+TEST(Positions, UnionIsAscendingWithoutRepeats) {
+  Positions positions;
+  positions.indices = {7, 3};
+  positions.ranges = {{2, 5}};
+  positions.events = {2};
+  positions.cls = true;
+  EXPECT_THAT(ResolvePositions(positions, TwoEvents(), "p"), ElementsAre(0, 2, 3, 4, 6, 7));
+}
+
+TEST(Positions, ListKeepsTheGivenOrder) {
+  Positions positions;
+  positions.indices = {7, 3};
+  positions.ranges = {{2, 4}};
+  positions.events = {1};
+  positions.cls = true;
+  EXPECT_THAT(ListPositions(positions, TwoEvents(), "p"), ElementsAre(7, 3, 2, 3, 3, 4, 5, 0));
+}
+
+TEST(Positions, EventZeroIsThePrefix) {
+  Positions positions;
+  positions.events = {0};
+  EXPECT_THAT(ResolvePositions(positions, TwoEvents(), "p"), ElementsAre(0, 1, 2));
+}
+
+TEST(Positions, FaultsNameTheirPath) {
+  Positions positions;
+  positions.indices = {0, 8};
+  EXPECT_THAT(MessageOf<c10::IndexError>(positions), StartsWith("reads[3].positions.indices[1]: 8, expected 0 <="));
+  positions = {};
+  positions.indices = {-1};
+  EXPECT_THAT(MessageOf<c10::IndexError>(positions), StartsWith("reads[3].positions.indices[0]: -1"));
+  positions = {};
+  positions.ranges = {{0, 2}, {3, 3}};
+  EXPECT_THAT(MessageOf<c10::ValueError>(positions), StartsWith("reads[3].positions.ranges[1]: [3, 3)"));
+  positions.ranges = {{5, 9}};
+  EXPECT_THAT(MessageOf<c10::IndexError>(positions), StartsWith("reads[3].positions.ranges[0]: [5, 9)"));
+  positions = {};
+  positions.events = {1, 3};
+  EXPECT_THAT(MessageOf<c10::IndexError>(positions), StartsWith("reads[3].positions.events[1]: 3"));
+}
+
+}  // namespace
+}  // namespace lifescope
