@@ -1,0 +1,70 @@
+#include "server/app/limits.h"
+
+#include <string>
+#include <variant>
+
+#include "absl/strings/str_cat.h"
+#include "server/app/field_path.h"
+#include "server/intervention/target.h"
+
+namespace lifescope {
+namespace {
+
+// Values per position of a read.
+struct ValuesPerRow {
+  const Plan& plan;
+  int64_t operator()(const lifescope::ActivationRead& read) const {
+    return WidthAt(read.hook_point, plan.model->transformer->hyperparameters());
+  }
+  int64_t operator()(const lifescope::MlmLogitsRead& read) const {
+    return read.tokens.empty() ? plan.model->vocabulary->size() : static_cast<int64_t>(read.tokens.size());
+  }
+  // Position and row offset.
+  int64_t operator()(const lifescope::FeatureRead&) const { return 4; }
+  template <typename Scalar>
+  int64_t operator()(const Scalar&) const {
+    return 1;
+  }
+};
+
+int64_t ReadBytes(const Plan& plan, size_t index, int64_t document) {
+  const lifescope::Read& read = plan.run.reads[index];
+  int64_t rows = 3;  // the sentence-order head's classes
+  if (!std::holds_alternative<lifescope::SopLogitsRead>(read.kind)) {
+    rows = ResolvePositions(read.positions, plan.run.documents[document], Element("", "reads", index) + ".positions",
+                            Element("", "documents", document))
+               .size();
+  }
+  return rows * std::visit(ValuesPerRow{plan}, read.kind) * (plan.float64 ? 8 : 4);
+}
+
+}  // namespace
+
+absl::Status CheckRunSize(const v1::Run& run, const AppOptions& options) {
+  if (run.documents_size() > options.max_documents_per_run) {
+    return InvalidField("run.documents", absl::StrCat(run.documents_size(), ", expected at most ",
+                                                      options.max_documents_per_run, " per run"));
+  }
+  const int64_t forwards = static_cast<int64_t>(run.documents_size()) * (1 + run.interventions_size());
+  if (forwards > options.max_forwards_per_run) {
+    return InvalidField("run.interventions",
+                        absl::StrCat(run.documents_size(), " documents x (1 + ", run.interventions_size(),
+                                     " interventions) = ", forwards, " forwards, expected at most ",
+                                     options.max_forwards_per_run, " per run"));
+  }
+  return absl::OkStatus();
+}
+
+int64_t DenseReadBytes(const Plan& plan) {
+  int64_t bytes = 0;
+  for (int64_t document = 0; document < static_cast<int64_t>(plan.run.documents.size()); ++document) {
+    int64_t runs = 1;
+    for (const lifescope::Intervention& intervention : plan.run.interventions) runs += Edits(intervention, document);
+    for (size_t i = 0; i < plan.run.reads.size(); ++i) {
+      if (Covers(plan.run.reads[i].documents, document)) bytes += runs * ReadBytes(plan, i, document);
+    }
+  }
+  return bytes;
+}
+
+}  // namespace lifescope

@@ -1,0 +1,20 @@
+// The verbs of lifescoped, one file each.
+//
+// Each function adds its subcommand with flags, help and a callback that runs it. A callback fails by throwing: main
+// prints "lifescoped <verb>: <message>" on standard error and exits with 1. Wrong usage exits with 2.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+namespace lifescope {
+
+void AddServeCommand(CLI::App& app);
+void AddMigrateCommand(CLI::App& app);
+void AddSynthesizeCommand(CLI::App& app);
+void AddImportCommand(CLI::App& app);
+void AddPretrainCommand(CLI::App& app);
+void AddTrainSaeCommand(CLI::App& app);
+void AddIndexCommand(CLI::App& app);
+void AddMatchTraitsCommand(CLI::App& app);
+
+}  // namespace lifescope
