@@ -26,6 +26,7 @@ test: deps
 # Form alone: formatting, include directions, clang-tidy, thread-safety analysis.
 lint: deps
 	cmake --preset dev --log-level=WARNING
+	cmake --build --preset dev --target lifescope_stubs
 	deploy/checks/run.sh --tidy
 
 format: deps
