@@ -69,15 +69,16 @@ const at::Tensor& CleanValues::Mean(const HookPoint& point, const std::vector<in
 }
 
 const at::Tensor& CleanValues::FeatureMean(int64_t dictionary, const std::vector<int64_t>& documents) {
-  const auto& [encoder, point] = run_.dictionaries[dictionary];
+  const Dictionary& encoder = *run_.dictionaries[dictionary].dictionary;
+  const HookPoint& point = run_.dictionaries[dictionary].hook_point;
   at::Tensor& mean = means_[{dictionary, static_cast<int64_t>(point.site), point.layer, documents}];
   if (mean.defined()) return mean;
   at::Tensor sum;
   int64_t count = 0;
   for (const int64_t document : documents) {
     const at::Tensor rows = Rows(document, point);
-    ForEachChunk(rows.size(0), encoder->feature_count(), [&](int64_t begin, int64_t size) {
-      const at::Tensor part = encoder->Encode(rows.narrow(0, begin, size)).to(at::kDouble).sum(0);
+    ForEachChunk(rows.size(0), encoder.feature_count(), [&](int64_t begin, int64_t size) {
+      const at::Tensor part = encoder.Encode(rows.narrow(0, begin, size)).to(at::kDouble).sum(0);
       sum = sum.defined() ? sum + part : part;
     });
     count += rows.size(0);
