@@ -2,16 +2,16 @@
 
 #include <c10/util/Exception.h>
 #include <fcntl.h>
-#include <openssl/evp.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
 #include <atomic>
 #include <cerrno>
 #include <filesystem>
 #include <system_error>
+
+#include "server/artifact/output_file.h"
 
 namespace lifescope {
 namespace {
@@ -52,6 +52,11 @@ void SyncFolder(const std::string& folder) {
   TORCH_CHECK_VALUE(descriptor.fd >= 0 && fsync(descriptor.fd) == 0, folder, ": cannot be synced: ", Reason(errno));
 }
 
+std::string FolderOf(const std::string& path) {
+  const std::string folder = std::filesystem::path(path).parent_path();
+  return folder.empty() ? "." : folder;
+}
+
 }  // namespace
 
 std::shared_ptr<const MappedFile> MappedFile::Open(const std::string& path) {
@@ -69,22 +74,28 @@ MappedFile::~MappedFile() {
   if (data_ != nullptr) munmap(const_cast<uint8_t*>(data_), size_);
 }
 
+void MappedFile::ReleasePages() const {
+  if (data_ != nullptr) madvise(const_cast<uint8_t*>(data_), size_, MADV_DONTNEED);
+}
+
 std::string Sha256(std::string_view bytes) {
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest;
-  unsigned int size = 0;
-  TORCH_CHECK(EVP_Digest(bytes.data(), bytes.size(), digest.data(), &size, EVP_sha256(), nullptr) == 1,
-              "OpenSSL has no SHA-256");
-  std::string text = "sha256:";
-  for (unsigned int i = 0; i < size; ++i) {
-    constexpr char kHex[] = "0123456789abcdef";
-    text += {kHex[digest[i] >> 4], kHex[digest[i] & 15]};
-  }
-  return text;
+  Sha256Stream stream;
+  stream.Update(bytes);
+  return stream.Finish();
 }
 
 std::string Sha256OfFile(const std::string& path) {
-  const std::shared_ptr<const MappedFile> file = MappedFile::Open(path);
-  return Sha256({reinterpret_cast<const char*>(file->data()), file->size()});
+  size_t size = 0;
+  const Descriptor descriptor{OpenForReading(path, &size)};
+  Sha256Stream stream;
+  std::string piece(1 << 18, '\0');
+  while (true) {
+    const ssize_t count = read(descriptor.fd, piece.data(), piece.size());
+    if (count < 0 && errno == EINTR) continue;
+    TORCH_CHECK_VALUE(count >= 0, path, ": cannot be read: ", Reason(errno));
+    if (count == 0) return stream.Finish();
+    stream.Update({piece.data(), static_cast<size_t>(count)});
+  }
 }
 
 std::string ReadFile(const std::string& path) {
@@ -105,8 +116,21 @@ void WriteFileAtomically(const std::string& path, std::string_view bytes) {
     unlink(temporary.c_str());
     throw;
   }
-  const std::string folder = std::filesystem::path(path).parent_path();
-  SyncFolder(folder.empty() ? "." : folder);
+  SyncFolder(FolderOf(path));
+}
+
+std::string HiddenBeside(const std::string& path, const std::string& suffix) {
+  const std::filesystem::path place(path);
+  std::string name = ".";
+  name += place.filename().string();
+  name += suffix;
+  return place.parent_path() / name;
+}
+
+void MoveFolder(const std::string& from, const std::string& to) {
+  TORCH_CHECK_VALUE(!std::filesystem::exists(to), to, ": exists already; an artefact is never changed");
+  TORCH_CHECK_VALUE(rename(from.c_str(), to.c_str()) == 0, to, ": cannot be put in place: ", Reason(errno));
+  SyncFolder(FolderOf(to));
 }
 
 }  // namespace lifescope

@@ -20,6 +20,8 @@ class MappedFile {
 
   const uint8_t* data() const { return data_; }
   size_t size() const { return size_; }
+  // Takes the pages that were read out of the process' resident memory; the next access brings them back.
+  void ReleasePages() const;
 
  private:
   MappedFile(const uint8_t* data, size_t size) : data_(data), size_(size) {}
@@ -29,6 +31,7 @@ class MappedFile {
 
 // "sha256:" + 64 lower-case hex digits.
 std::string Sha256(std::string_view bytes);
+// Reads the file piece by piece: its size costs no memory.
 std::string Sha256OfFile(const std::string& path);
 
 // The whole file. Throws c10::ValueError naming the path and the reason.
@@ -37,5 +40,12 @@ std::string ReadFile(const std::string& path);
 // Replaces `path` in one step: temporary file beside it, fsync, rename, fsync of the folder. A reader sees the
 // old bytes or the new ones. Throws c10::ValueError.
 void WriteFileAtomically(const std::string& path, std::string_view bytes);
+
+// Where something unfinished stands beside `path`: hidden, under its name with a suffix.
+// "corpora/world" and ".partial" give "corpora/.world.partial".
+std::string HiddenBeside(const std::string& path, const std::string& suffix);
+
+// Puts a finished folder in its place in one step, on disk when it returns. Throws c10::ValueError when `to` exists.
+void MoveFolder(const std::string& from, const std::string& to);
 
 }  // namespace lifescope

@@ -2,7 +2,9 @@
 
 #include <c10/util/Exception.h>
 
+#include <algorithm>
 #include <bit>
+#include <numeric>
 #include <utility>
 
 #include "server/corpus/corpus_manifest.h"
@@ -45,26 +47,35 @@ void CheckTraitValues(const std::string& path, const int8_t* values, int64_t row
   }
 }
 
-// Checks tokens, segments and event numbers; gives the running sum of event counts.
-std::vector<int64_t> CheckRows(const std::string& folder, const CorpusManifest& manifest, int32_t vocabulary_size,
-                               const int64_t* offsets, const int32_t* token, const uint8_t* segment,
-                               const int32_t* event) {
-  std::vector<int64_t> event_offsets(1, 0);
+void CheckTokens(const std::string& path, const int32_t* token, int64_t rows, int32_t vocabulary_size) {
+  for (int64_t row = 0; row < rows; ++row) {
+    TORCH_CHECK_VALUE(token[row] >= 0 && token[row] < vocabulary_size, path, ": row ", row, ": token ", token[row],
+                      ", expected 0 to ", vocabulary_size - 1, " (", kVocabularyFile, ")");
+  }
+}
+
+void CheckSegments(const std::string& path, const uint8_t* segment, int64_t rows) {
+  for (int64_t row = 0; row < rows; ++row) {
+    TORCH_CHECK_VALUE(segment[row] <= 3, path, ": row ", row, ": segment ", static_cast<int>(segment[row]),
+                      ", expected 0 to 3");
+  }
+}
+
+// Gives the running sum of event counts.
+std::vector<int64_t> CheckEvents(const std::string& path, const int32_t* event, const CorpusManifest& manifest,
+                                 const int64_t* offsets) {
+  std::vector<int64_t> event_offsets = {0};
+  event_offsets.reserve(static_cast<size_t>(manifest.person_count) + 1);
   for (int64_t i = 0; i < manifest.person_count; ++i) {
     int32_t number = 0;
     for (int64_t row = offsets[i]; row < offsets[i + 1]; ++row) {
-      TORCH_CHECK_VALUE(token[row] >= 0 && token[row] < vocabulary_size, folder, "/token.i32", ": row ", row,
-                        ": token ", token[row], ", expected 0 to ", vocabulary_size - 1, " (", kVocabularyFile, ")");
-      TORCH_CHECK_VALUE(segment[row] <= 3, folder, "/segment.u8", ": row ", row, ": segment ",
-                        static_cast<int>(segment[row]), ", expected 0 to 3");
-      TORCH_CHECK_VALUE(event[row] == number || (event[row] == number + 1 && row > offsets[i]), folder, "/event.i32",
-                        ": row ", row, ": event ", event[row], " after ", number,
-                        ", expected numbers that start at 0 and rise by 1");
+      TORCH_CHECK_VALUE(event[row] == number || (event[row] == number + 1 && row > offsets[i]), path, ": row ", row,
+                        ": event ", event[row], " after ", number, ", expected numbers that start at 0 and rise by 1");
       number = event[row];
     }
     event_offsets.push_back(event_offsets.back() + number);
   }
-  TORCH_CHECK_VALUE(event_offsets.back() == manifest.event_count, folder, "/event.i32", ": ", event_offsets.back(),
+  TORCH_CHECK_VALUE(event_offsets.back() == manifest.event_count, path, ": ", event_offsets.back(),
                     " events, expected ", manifest.event_count);
   return event_offsets;
 }
@@ -88,22 +99,32 @@ class Corpus::Folder {
     TORCH_CHECK_VALUE(static_cast<int64_t>(file->size()) == listed->second.bytes, PathOf(name), ": ", file->size(),
                       " bytes, expected ", listed->second.bytes, " (", kManifestFile, ")");
     if (verify_digests_) {
-      const std::string found = Sha256({reinterpret_cast<const char*>(file->data()), file->size()});
+      const std::string found = Sha256OfFile(PathOf(name));
       TORCH_CHECK_VALUE(found == listed->second.sha256, PathOf(name), ": its bytes have ", found, ", expected ",
                         listed->second.sha256, " (", kManifestFile, ")");
     }
     return file;
   }
 
-  // `count` elements of a flat array; the mapping is kept in `files`.
-  template <typename T>
-  const T* Array(const std::string& name, int64_t count, std::vector<std::shared_ptr<const MappedFile>>* files) const {
+  // `count` elements of a flat array, which `check` has seen; the mapping is kept in `files`. What the check read is
+  // released, so that a corpus is checked in the memory of its largest array at most.
+  template <typename T, typename Check>
+  const T* Array(const std::string& name, int64_t count, std::vector<std::shared_ptr<const MappedFile>>* files,
+                 const Check& check) const {
     files->push_back(Map(name));
     const MappedFile& file = *files->back();
     const int64_t element = static_cast<int64_t>(sizeof(T));
     TORCH_CHECK_VALUE(static_cast<int64_t>(file.size()) / element == count && file.size() % sizeof(T) == 0,
                       PathOf(name), ": ", file.size(), " bytes, expected ", count, " elements of ", element, " bytes");
-    return reinterpret_cast<const T*>(file.data());
+    const T* values = reinterpret_cast<const T*>(file.data());
+    check(PathOf(name), values);
+    file.ReleasePages();
+    return values;
+  }
+
+  template <typename T>
+  const T* Array(const std::string& name, int64_t count, std::vector<std::shared_ptr<const MappedFile>>* files) const {
+    return Array<T>(name, count, files, [](const std::string&, const T*) {});
   }
 
  private:
@@ -130,21 +151,38 @@ std::shared_ptr<const Corpus> Corpus::Open(const std::string& path, bool verify_
 }
 
 void Corpus::OpenRows(const Folder& folder) {
-  token_ = folder.Array<int32_t>("token.i32", manifest_.token_count, &files_);
-  abspos_ = folder.Array<int32_t>("abspos.i32", manifest_.token_count, &files_);
-  age_ = folder.Array<int16_t>("age.i16", manifest_.token_count, &files_);
-  segment_ = folder.Array<uint8_t>("segment.u8", manifest_.token_count, &files_);
-  event_ = folder.Array<int32_t>("event.i32", manifest_.token_count, &files_);
-  offsets_ = folder.Array<int64_t>("offsets.i64", manifest_.person_count + 1, &files_);
-  person_ = folder.Array<int64_t>("person.i64", manifest_.person_count, &files_);
-  split_ = folder.Array<uint8_t>("split.u8", manifest_.person_count, &files_);
-  CheckOffsets(folder.PathOf("offsets.i64"), offsets_, manifest_);
-  event_offsets_ = CheckRows(folder.path(), manifest_, vocabulary_.size(), offsets_, token_, segment_, event_);
-  for (int64_t i = 0; i < manifest_.person_count; ++i) {
-    TORCH_CHECK_VALUE(split_[i] <= 2, folder.PathOf("split.u8"), ": document ", i, ": split ",
-                      static_cast<int>(split_[i]), ", expected 0, 1 or 2");
-    const bool added = index_of_person_.emplace(person_[i], i).second;
-    TORCH_CHECK_VALUE(added, folder.PathOf("person.i64"), ": person ", person_[i], " appears twice");
+  const int64_t persons = manifest_.person_count, rows = manifest_.token_count;
+  offsets_ = folder.Array<int64_t>(
+      "offsets.i64", persons + 1, &files_,
+      [&](const std::string& path, const int64_t* offsets) { CheckOffsets(path, offsets, manifest_); });
+  token_ = folder.Array<int32_t>("token.i32", rows, &files_, [&](const std::string& path, const int32_t* token) {
+    CheckTokens(path, token, rows, vocabulary_.size());
+  });
+  abspos_ = folder.Array<int32_t>("abspos.i32", rows, &files_);
+  age_ = folder.Array<int16_t>("age.i16", rows, &files_);
+  segment_ = folder.Array<uint8_t>("segment.u8", rows, &files_, [&](const std::string& path, const uint8_t* segment) {
+    CheckSegments(path, segment, rows);
+  });
+  event_ = folder.Array<int32_t>("event.i32", rows, &files_, [&](const std::string& path, const int32_t* event) {
+    event_offsets_ = CheckEvents(path, event, manifest_, offsets_);
+  });
+  split_ = folder.Array<uint8_t>("split.u8", persons, &files_, [&](const std::string& path, const uint8_t* split) {
+    for (int64_t i = 0; i < persons; ++i) {
+      TORCH_CHECK_VALUE(split[i] <= 2, path, ": document ", i, ": split ", static_cast<int>(split[i]),
+                        ", expected 0, 1 or 2");
+    }
+  });
+  person_ = folder.Array<int64_t>("person.i64", persons, &files_);
+  IndexPersons(folder.PathOf("person.i64"));
+}
+
+void Corpus::IndexPersons(const std::string& path) {
+  by_person_.resize(static_cast<size_t>(size()));
+  std::iota(by_person_.begin(), by_person_.end(), int64_t{0});
+  std::sort(by_person_.begin(), by_person_.end(), [&](int64_t a, int64_t b) { return person_[a] < person_[b]; });
+  for (size_t i = 1; i < by_person_.size(); ++i) {
+    const int64_t person = person_[by_person_[i]];
+    TORCH_CHECK_VALUE(person != person_[by_person_[i - 1]], path, ": person ", person, " appears twice");
   }
 }
 
@@ -190,9 +228,10 @@ Document Corpus::DocumentAt(int64_t index) const {
 }
 
 std::optional<int64_t> Corpus::Find(int64_t person_id) const {
-  const auto found = index_of_person_.find(person_id);
-  if (found == index_of_person_.end()) return std::nullopt;
-  return found->second;
+  const auto found = std::lower_bound(by_person_.begin(), by_person_.end(), person_id,
+                                      [&](int64_t index, int64_t id) { return person_[index] < id; });
+  if (found == by_person_.end() || person_[*found] != person_id) return std::nullopt;
+  return *found;
 }
 
 int8_t Corpus::PersonTrait(int64_t index, int64_t trait) const {

@@ -2,7 +2,8 @@
 //
 // A folder: corpus.json (manifest with counts, SHA-256 of every file), vocab.tsv, flat little-endian arrays
 // (token.i32, abspos.i32, age.i16, segment.u8, event.i32, offsets.i64, person.i64, split.u8), and for a synthetic
-// world traits.json with person_traits.i8 and event_traits.i8. Immutable; its digest is the SHA-256 of corpus.json.
+// world traits.json with person_traits.i8 and event_traits.i8, for imported tables import.json (how it was made).
+// Immutable; its digest is the SHA-256 of corpus.json.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +11,7 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <unordered_map>
+#include <string_view>
 #include <vector>
 
 #include "server/artifact/artifact.h"
@@ -72,6 +73,7 @@ class Corpus {
   class Folder;
   Corpus() = default;
   void OpenRows(const Folder& folder);
+  void IndexPersons(const std::string& path);
   void OpenTraits(const Folder& folder);
 
   std::string digest_;
@@ -90,12 +92,12 @@ class Corpus {
   const int8_t* person_trait_values_ = nullptr;
   const int8_t* event_trait_values_ = nullptr;
   std::vector<int64_t> event_offsets_;
-  std::unordered_map<int64_t, int64_t> index_of_person_;
+  std::vector<int64_t> by_person_;  // indices, in ascending order of person id
 };
 
-// Writes a corpus folder: rows are streamed to a temporary folder beside it ("<folder>.partial-<pid>"), which is
-// renamed at the end, so that a stopped writer leaves no corpus. Destroying the writer removes the temporary folder;
-// only a killed process leaves one, which can be deleted. Not thread-safe.
+// Writes a corpus folder: rows are streamed to a hidden folder beside it (".<name>.partial-<pid>"), which is renamed at
+// the end, so that a stopped writer leaves no corpus. Destroying the writer removes the temporary folder; only a killed
+// process leaves one, which can be deleted. Memory does not grow with the documents. Not thread-safe.
 class CorpusWriter {
  public:
   // Throws c10::ValueError when `folder` exists or cannot be made.
@@ -104,10 +106,13 @@ class CorpusWriter {
   ~CorpusWriter();
 
   // `event_trait_values` holds event_count() * event_traits.size() values, event by event. Throws c10::ValueError on a
-  // person id that was written before or a document that does not fit max_length.
+  // document that does not fit max_length or has rows that cannot be.
   void Add(const Document& document, Split split, int64_t clipped_event_count = 0,
            const std::vector<int8_t>& person_trait_values = {}, const std::vector<int8_t>& event_trait_values = {});
-  // Makes the corpus visible, on disk when it returns. Throws c10::ValueError when nothing was added.
+  // A further file of the corpus, which its digest covers.
+  void AddFile(const std::string& name, std::string_view text);
+  // Makes the corpus visible, on disk when it returns. Throws c10::ValueError when nothing was added or a person was
+  // added twice.
   void Finish();
 
  private:

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "server/artifact/output_file.h"
 #include "server/corpus/corpus.h"
 
 namespace lifescope {
@@ -14,14 +15,9 @@ inline constexpr char kManifestFile[] = "corpus.json";
 inline constexpr char kVocabularyFile[] = "vocab.tsv";
 inline constexpr char kTraitsFile[] = "traits.json";
 
-struct CorpusFile {
-  int64_t bytes = 0;
-  std::string sha256;  // "sha256:..."
-};
-
 struct CorpusListing {
   CorpusManifest manifest;
-  std::map<std::string, CorpusFile> files;  // every file of the folder but corpus.json
+  std::map<std::string, FileDigest> files;  // every file of the folder but corpus.json
 };
 
 struct TraitListing {

@@ -1,14 +1,13 @@
 #include <c10/util/Exception.h>
-#include <fcntl.h>
 #include <unistd.h>
 
-#include <cerrno>
+#include <algorithm>
 #include <filesystem>
 #include <system_error>
-#include <unordered_set>
 #include <utility>
 
 #include "server/artifact/artifact.h"
+#include "server/artifact/output_file.h"
 #include "server/corpus/corpus.h"
 #include "server/corpus/corpus_manifest.h"
 
@@ -17,61 +16,30 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string Reason(int error) { return std::generic_category().message(error); }
-
-// A file written from front to back.
-class OutputFile {
- public:
-  explicit OutputFile(std::string path)
-      : path_(std::move(path)), fd_(open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666)) {
-    TORCH_CHECK_VALUE(fd_ >= 0, path_, ": cannot be created: ", Reason(errno));
+template <typename T, typename Value>
+void AppendAs(const std::vector<Value>& values, OutputFile& file) {
+  std::string bytes;
+  bytes.reserve(values.size() * sizeof(T));
+  for (const Value& value : values) {
+    const T narrow = static_cast<T>(value);
+    bytes.append(reinterpret_cast<const char*>(&narrow), sizeof(T));
   }
-  ~OutputFile() {
-    if (fd_ >= 0) close(fd_);
-  }
-  OutputFile(const OutputFile&) = delete;
-  OutputFile& operator=(const OutputFile&) = delete;
+  file.Append(bytes);
+}
 
-  template <typename T, typename Value>
-  void Append(const std::vector<Value>& values) {
-    for (const Value& value : values) {
-      const T narrow = static_cast<T>(value);
-      buffer_.append(reinterpret_cast<const char*>(&narrow), sizeof(T));
-    }
-    if (buffer_.size() >= kBufferSize) Flush();
-  }
+template <typename T>
+void AppendOne(T value, OutputFile& file) {
+  file.Append({reinterpret_cast<const char*>(&value), sizeof(T)});
+}
 
-  // Writes what is buffered and waits until the disk has it.
-  void Finish() {
-    Flush();
-    TORCH_CHECK_VALUE(fsync(fd_) == 0, path_, ": cannot be synced: ", Reason(errno));
-  }
-
- private:
-  static constexpr size_t kBufferSize = 1 << 18;
-
-  void Flush() {
-    size_t done = 0;
-    while (done < buffer_.size()) {
-      const ssize_t written = write(fd_, buffer_.data() + done, buffer_.size() - done);
-      if (written < 0 && errno == EINTR) continue;
-      TORCH_CHECK_VALUE(written > 0, path_, ": cannot be written: ", Reason(errno));
-      done += static_cast<size_t>(written);
-    }
-    buffer_.clear();
-  }
-
-  std::string path_;
-  int fd_;
-  std::string buffer_;
-};
-
-void SyncFolder(const std::string& path) {
-  const int fd = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  const bool synced = fd >= 0 && fsync(fd) == 0;
-  const int error = errno;
-  if (fd >= 0) close(fd);
-  TORCH_CHECK_VALUE(synced, path, ": cannot be synced: ", Reason(error));
+// Reads the ids back, so that they take memory only here.
+void CheckDistinctPersons(const std::string& path) {
+  const std::shared_ptr<const MappedFile> file = MappedFile::Open(path);
+  const auto* first = reinterpret_cast<const int64_t*>(file->data());
+  std::vector<int64_t> ids(first, first + file->size() / sizeof(int64_t));
+  std::sort(ids.begin(), ids.end());
+  const auto twice = std::adjacent_find(ids.begin(), ids.end());
+  TORCH_CHECK_VALUE(twice == ids.end(), "person ", twice == ids.end() ? 0 : *twice, ": was written twice");
 }
 
 // "corpora/world/" -> "corpora/world".
@@ -124,7 +92,6 @@ struct CorpusWriter::Impl {
   TraitListing traits;
   CorpusListing listing;
   std::map<std::string, std::unique_ptr<OutputFile>> arrays;
-  std::unordered_set<int64_t> persons;
   bool created = false, finished = false;
 
   ~Impl() {
@@ -146,27 +113,23 @@ struct CorpusWriter::Impl {
                                       "event.i32", "offsets.i64", "person.i64", "split.u8"};
     if (HasTraits()) names.insert(names.end(), {"person_traits.i8", "event_traits.i8"});
     for (const std::string& name : names) arrays[name] = std::make_unique<OutputFile>(partial + "/" + name);
-    arrays["offsets.i64"]->Append<int64_t>(std::vector<int64_t>{0});
+    AppendOne<int64_t>(0, *arrays["offsets.i64"]);
   }
 
   bool HasTraits() const { return !traits.person.empty() || !traits.event.empty(); }
 
   void FinishFiles() {
-    for (auto& [name, file] : arrays) file->Finish();
-    std::vector<std::string> names;
-    for (const auto& [name, file] : arrays) names.push_back(name);
+    for (auto& [name, file] : arrays) listing.files[name] = file->Finish();
     arrays.clear();
-    WriteFileAtomically(partial + "/" + kVocabularyFile, vocabulary.ToTsv());
-    names.push_back(kVocabularyFile);
-    if (HasTraits()) {
-      WriteFileAtomically(partial + "/" + kTraitsFile, ToJson(traits));
-      names.push_back(kTraitsFile);
-    }
-    for (const std::string& name : names) {
-      const std::string path = partial + "/" + name;
-      listing.files[name] = {static_cast<int64_t>(fs::file_size(path)), Sha256OfFile(path)};
-    }
+    CheckDistinctPersons(partial + "/person.i64");
+    WriteText(kVocabularyFile, vocabulary.ToTsv());
+    if (HasTraits()) WriteText(kTraitsFile, ToJson(traits));
     WriteFileAtomically(partial + "/" + kManifestFile, ToJson(listing));
+  }
+
+  void WriteText(const std::string& name, std::string_view text) {
+    WriteFileAtomically(partial + "/" + name, text);
+    listing.files[name] = {static_cast<int64_t>(text.size()), Sha256(text)};
   }
 };
 
@@ -175,7 +138,7 @@ CorpusWriter::CorpusWriter(std::string folder, Vocabulary vocabulary, int64_t ma
     : impl_(std::make_unique<Impl>()) {
   TORCH_CHECK_VALUE(max_length > 0, "max_length is ", max_length, ", expected a positive number");
   impl_->folder = WithoutTrailingSlash(std::move(folder));
-  impl_->partial = impl_->folder + ".partial-" + std::to_string(getpid());
+  impl_->partial = HiddenBeside(impl_->folder, ".partial-" + std::to_string(getpid()));
   impl_->vocabulary = std::move(vocabulary);
   impl_->traits = {std::move(person_traits), std::move(event_traits)};
   impl_->listing.manifest.max_length = max_length;
@@ -193,8 +156,6 @@ void CorpusWriter::Add(const Document& document, Split split, int64_t clipped_ev
   CheckDocument(document, manifest.max_length, impl_->vocabulary.size());
   CheckTraits(document, "person", person_trait_values, 1, impl_->traits.person);
   CheckTraits(document, "event", event_trait_values, static_cast<size_t>(document.event_count()), impl_->traits.event);
-  TORCH_CHECK_VALUE(impl_->persons.insert(document.person_id).second, "person ", document.person_id,
-                    ": was written before");
 
   manifest.person_count += 1;
   manifest.token_count += document.length();
@@ -202,31 +163,28 @@ void CorpusWriter::Add(const Document& document, Split split, int64_t clipped_ev
   manifest.clipped_person_count += clipped_event_count > 0 ? 1 : 0;
   manifest.split_person_counts[static_cast<int>(split)] += 1;
   auto& arrays = impl_->arrays;
-  arrays["token.i32"]->Append<int32_t>(document.token);
-  arrays["abspos.i32"]->Append<int32_t>(document.abspos);
-  arrays["age.i16"]->Append<int16_t>(document.age);
-  arrays["segment.u8"]->Append<uint8_t>(document.segment);
-  arrays["event.i32"]->Append<int32_t>(document.event);
-  arrays["offsets.i64"]->Append<int64_t>(std::vector<int64_t>{manifest.token_count});
-  arrays["person.i64"]->Append<int64_t>(std::vector<int64_t>{document.person_id});
-  arrays["split.u8"]->Append<uint8_t>(std::vector<uint8_t>{static_cast<uint8_t>(split)});
+  AppendAs<int32_t>(document.token, *arrays["token.i32"]);
+  AppendAs<int32_t>(document.abspos, *arrays["abspos.i32"]);
+  AppendAs<int16_t>(document.age, *arrays["age.i16"]);
+  AppendAs<uint8_t>(document.segment, *arrays["segment.u8"]);
+  AppendAs<int32_t>(document.event, *arrays["event.i32"]);
+  AppendOne<int64_t>(manifest.token_count, *arrays["offsets.i64"]);
+  AppendOne<int64_t>(document.person_id, *arrays["person.i64"]);
+  AppendOne<uint8_t>(static_cast<uint8_t>(split), *arrays["split.u8"]);
   if (impl_->HasTraits()) {
-    arrays["person_traits.i8"]->Append<int8_t>(person_trait_values);
-    arrays["event_traits.i8"]->Append<int8_t>(event_trait_values);
+    AppendAs<int8_t>(person_trait_values, *arrays["person_traits.i8"]);
+    AppendAs<int8_t>(event_trait_values, *arrays["event_traits.i8"]);
   }
 }
+
+void CorpusWriter::AddFile(const std::string& name, std::string_view text) { impl_->WriteText(name, text); }
 
 void CorpusWriter::Finish() {
   TORCH_CHECK_VALUE(!impl_->finished, impl_->folder, ": is finished already");
   TORCH_CHECK_VALUE(impl_->listing.manifest.person_count > 0, impl_->folder, ": no document was added");
   impl_->FinishFiles();
-  TORCH_CHECK_VALUE(!fs::exists(impl_->folder), impl_->folder, ": exists already; a corpus is never changed");
-  std::error_code error;
-  fs::rename(impl_->partial, impl_->folder, error);
-  TORCH_CHECK_VALUE(!error, impl_->folder, ": cannot be put in place: ", error.message());
+  MoveFolder(impl_->partial, impl_->folder);
   impl_->finished = true;
-  const std::string parent = fs::path(impl_->folder).parent_path();
-  SyncFolder(parent.empty() ? "." : parent);
 }
 
 }  // namespace lifescope

@@ -281,7 +281,6 @@ TEST(CorpusWriter, BadDocumentsAreRefusedAndTheRestIsKept) {
   CorpusWriter writer = PlainWriter(folder);
   const Document good = Documents()[0];
   writer.Add(good, Split::kTrain);
-  EXPECT_THAT(ValueErrorOf([&] { writer.Add(good, Split::kTest); }), HasSubstr("person 1000: was written before"));
   Document bad = good;
   bad.person_id = 5;
   bad.token[0] = 30;
@@ -307,6 +306,29 @@ TEST(CorpusWriter, BadDocumentsAreRefusedAndTheRestIsKept) {
               HasSubstr("1 person trait values, expected 1 times 0"));
   writer.Finish();
   EXPECT_EQ(Corpus::Open(folder, true)->size(), 1);
+}
+
+TEST(CorpusWriter, APersonWrittenTwiceIsRefusedAtTheEnd) {
+  const std::string parent = TemporaryFolder();
+  {
+    CorpusWriter writer = PlainWriter(parent + "/twice");
+    for (const size_t i : {3, 7, 3}) writer.Add(Documents()[i], Split::kTrain);
+    EXPECT_THAT(ValueErrorOf([&] { writer.Finish(); }), HasSubstr("person 991: was written twice"));
+  }
+  EXPECT_TRUE(fs::is_empty(parent));
+}
+
+TEST(CorpusWriter, AFurtherFileIsPartOfTheDigest) {
+  const auto written = [](const std::string& text) {
+    const std::string folder = TemporaryFolder() + "/more";
+    CorpusWriter writer = PlainWriter(folder);
+    writer.Add(Documents()[0], Split::kTrain);
+    writer.AddFile("notes.txt", text);
+    writer.Finish();
+    EXPECT_EQ(ReadFile(folder + "/notes.txt"), text);
+    return Corpus::Open(folder, /*verify_digests=*/true)->digest();
+  };
+  EXPECT_NE(written("one"), written("two"));
 }
 
 TEST(CorpusWriter, TraitValuesOutsideTheTraitAreRefused) {
