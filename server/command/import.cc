@@ -1,9 +1,11 @@
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <string>
 
 #include "absl/strings/str_cat.h"
 #include "server/command/command.h"
+#include "server/command/describe_tables.h"
 #include "server/command/end_line.h"
 #include "server/command/home.h"
 #include "server/command/progress_bar.h"
@@ -16,12 +18,42 @@ struct ImportFlags {
   std::string home;
   std::string name;
   std::string tables;
+  std::string description = "life2vec-light";
+  std::string split_file;
+  uint64_t split_seed = 0;
+  int64_t memory_mib = 256;
   TableImportOptions import;
 };
 
-void Import(const ImportFlags& flags) {
+// The description with what the flags say of the split.
+TableDescription DescriptionOf(const ImportFlags& flags, const std::string& text, bool has_seed) {
+  TableDescription description = ParseTableDescription(flags.description, text);
+  if (has_seed) description.split.seed = flags.split_seed;
+  if (!flags.split_file.empty()) {
+    const std::string path = std::filesystem::absolute(flags.split_file);
+    description.persons.split_column.clear();
+    description.split.table = TableSource{{path}, {}, description.persons.source.person_column, {}};
+  }
+  return description;
+}
+
+std::string Summary(const Corpus& corpus, const TableImportReport& report) {
+  std::string text =
+      absl::StrCat(CorpusSummary(corpus), "; ", report.row_count(), " rows read, ", report.skipped_row_count(),
+                   " skipped, ", report.bad_row_count(), " bad; ", report.unknown_token_count, " unknown tokens");
+  if (report.left_out_person_count > 0) absl::StrAppend(&text, "; ", report.left_out_person_count, " persons left out");
+  if (report.eventless_person_count > 0) {
+    absl::StrAppend(&text, "; ", report.eventless_person_count, " persons without an event");
+  }
+  return text;
+}
+
+void Import(ImportFlags& flags, bool has_seed) {
   const Stopwatch stopwatch;
   const std::string folder = CorpusFolder(flags.home, flags.name);
+  flags.import.description_text = FindTableDescription(flags.description);
+  flags.import.description = DescriptionOf(flags, flags.import.description_text, has_seed);
+  flags.import.memory_bytes = flags.memory_mib << 20;
   PrepareNewArtifact(folder);
   TableImportReport report;
   {
@@ -30,12 +62,36 @@ void Import(const ImportFlags& flags) {
         flags.tables, folder, flags.import,
         [&](const std::string& stage, int64_t done, int64_t total) { bar.UpdateStage(stage, done, total); });
   }
-  for (const std::string& sample : report.bad_row_samples) std::fprintf(stderr, "bad row: %s\n", sample.c_str());
+  for (const std::string& sample : report.bad_row_samples()) std::fprintf(stderr, "bad row: %s\n", sample.c_str());
   const auto corpus = Corpus::Open(folder);
-  const std::string summary =
-      absl::StrCat(CorpusSummary(*corpus), "; ", report.row_count, " rows read, ", report.bad_row_count, " bad; ",
-                   report.unknown_token_count, " unknown tokens");
-  PrintEndLine(folder, summary, corpus->digest(), stopwatch.Seconds());
+  PrintEndLine(folder, Summary(*corpus, report), corpus->digest(), stopwatch.Seconds());
+}
+
+// Before anything is required, as --help.
+void Describe(const std::string& name) {
+  std::fputs(FindTableDescription(name).c_str(), stdout);
+  throw CLI::Success();
+}
+
+void AddTableOptions(CLI::App& verb, ImportFlags& flags) {
+  verb.add_option("--tables", flags.tables, "Folder of the tables")->required()->check(CLI::ExistingDirectory);
+  verb.add_option("--description", flags.description,
+                  "What the tables are: a textproto, or life2vec-light, life2vec, synthetic-world")
+      ->capture_default_str();
+  verb.add_option_function<std::string>("--describe", Describe, "Print a description that comes with lifescoped")
+      ->trigger_on_parse();
+  verb.add_option("--split-file", flags.split_file,
+                  "CSV of the persons' column and 'split': train, validation, test; instead of the description's split")
+      ->check(CLI::ExistingFile);
+  verb.add_option("--split-seed", flags.split_seed, "Seed of the split by shares, instead of the description's");
+  verb.add_option("--memory", flags.memory_mib, "Memory to sort in, in MiB")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  verb.add_option("--max-bad-rows", flags.import.max_bad_row_share,
+                  "Share of bad rows in a table that stops the import")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  verb.add_flag("--start-over", flags.import.start_over, "Discard an unfinished import of that name");
 }
 
 }  // namespace
@@ -43,20 +99,21 @@ void Import(const ImportFlags& flags) {
 void AddImportCommand(CLI::App& app) {
   auto flags = std::make_shared<ImportFlags>();
   CLI::App* verb =
-      app.add_subcommand("import", "Turn raw tables into a corpus (users.csv, synth_labor.csv, synth_health.csv)");
+      app.add_subcommand("import", "Turn raw tables into a corpus; a killed import goes on when run again");
   AddHomeOption(*verb, flags->home);
   verb->add_option("--name", flags->name, "Name of the new corpus")->required();
-  verb->add_option("--tables", flags->tables, "Folder of the tables")->required()->check(CLI::ExistingDirectory);
+  AddTableOptions(*verb, *flags);
   verb->add_flag("--faithful", flags->import.encode.faithful,
                  "Do as the public code does where it is defective (values split at spaces, background unknown)");
   verb->add_option("--max-length", flags->import.encode.max_length, "Longest document, in tokens")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  verb->add_option("--split-file", flags->import.split_file,
-                   "CSV 'USER_ID,split' of train, validation, test; without it persons are split 70/15/15")
-      ->check(CLI::ExistingFile);
-  verb->footer("Example:\n  lifescoped import --home my-home --name registry --tables raw/ --max-length 256");
-  verb->callback([flags] { Import(*flags); });
+  verb->footer(
+      "Examples:\n"
+      "  lifescoped import --home my-home --name registry --tables raw/ --max-length 256\n"
+      "  lifescoped import --describe life2vec-light >my.textproto\n"
+      "  lifescoped import --home my-home --name registry --tables raw/ --description my.textproto");
+  verb->callback([flags, verb] { Import(*flags, verb->count("--split-seed") > 0); });
 }
 
 }  // namespace lifescope

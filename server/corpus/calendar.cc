@@ -24,6 +24,12 @@ int32_t Digits(std::string_view text) {
 
 }  // namespace
 
+bool Date::IsValid() const {
+  return year >= 1 && year <= 9999 && month >= 1 && month <= 12 && day >= 1 && day <= DaysInMonth(year, month);
+}
+
+int32_t Date::DayOfYear() const { return static_cast<int32_t>(DayNumber() - Date{year, 1, 1}.DayNumber()) + 1; }
+
 // Days and dates after Hinnant, "chrono-Compatible Low-Level Date Algorithms": years start in March, so that the leap
 // day is the last of its year.
 int64_t Date::DayNumber() const {
@@ -54,9 +60,7 @@ std::optional<Date> Date::Parse(std::string_view text) {
   if (text.size() < 10 || text[4] != '-' || text[7] != '-') return std::nullopt;
   if (text.size() > 10 && text[10] != ' ' && text[10] != 'T') return std::nullopt;
   const Date date{Digits(text.substr(0, 4)), Digits(text.substr(5, 2)), Digits(text.substr(8, 2))};
-  if (date.year < 1 || date.month < 1 || date.month > 12) return std::nullopt;
-  if (date.day < 1 || date.day > DaysInMonth(date.year, date.month)) return std::nullopt;
-  return date;
+  return date.IsValid() ? std::optional(date) : std::nullopt;
 }
 
 std::string Date::ToString() const {

@@ -13,6 +13,11 @@ struct Date {
   int32_t month = 1;
   int32_t day = 1;
 
+  bool operator==(const Date&) const = default;
+  // It is a day of the calendar, from the year 1 to 9999.
+  bool IsValid() const;
+  // 1 on the first of January.
+  int32_t DayOfYear() const;
   // Days since 1970-01-01.
   int64_t DayNumber() const;
   static Date FromDayNumber(int64_t days);

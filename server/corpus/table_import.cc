@@ -3,213 +3,292 @@
 #include <c10/util/Exception.h>
 
 #include <algorithm>
-#include <array>
-#include <charconv>
-#include <optional>
-#include <unordered_map>
+#include <filesystem>
+#include <nlohmann/json.hpp>
 #include <utility>
 
-#include "server/corpus/csv.h"
-#include "server/corpus/table_number.h"
+#include "server/artifact/artifact.h"
+#include "server/corpus/corpus_manifest.h"
+#include "server/corpus/external_sort.h"
+#include "server/corpus/import_job.h"
+#include "server/corpus/import_work.h"
+#include "server/corpus/life_join.h"
+#include "server/corpus/person_split.h"
+#include "server/corpus/table_rows.h"
 
 namespace lifescope {
 namespace {
 
-constexpr int64_t kProgressStep = 8192;
-constexpr size_t kSampleCount = 10;
+using Json = nlohmann::json;
 
-std::optional<int64_t> ParseInteger(const std::string& text) {
-  int64_t number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return number;
+constexpr int64_t kProgressStep = 1024;
+constexpr char kLivesFile[] = "lives.records", kEdgesFile[] = "bin_edges.json";
+constexpr char kNumbersFolder[] = "numbers", kCorpusFolder[] = "corpus";
+constexpr char kReportFile[] = "import.json";
+
+std::string Origin(const TableImportOptions& options) {
+  const TableDescription& description = options.description;
+  const bool told = description.split.table || !description.persons.split_column.empty();
+  return std::string(options.encode.faithful ? "tables, encoded as published" : "tables") +
+         (told ? ", split from a table" : ", split seed " + std::to_string(description.split.seed));
 }
 
-// The spellings of a missing value that common table writers use.
-bool IsMissing(const std::string& text) {
-  constexpr std::array<std::string_view, 8> kSpellings = {"", "NA", "N/A", "NaN", "nan", "NULL", "null", "<NA>"};
-  return std::find(kSpellings.begin(), kSpellings.end(), text) != kSpellings.end();
-}
-
-std::string FileName(const std::string& path) { return path.substr(path.rfind('/') + 1); }
-
-// Reads one table row by row and keeps account of bad rows.
-class Table {
+// One import. Each stage leaves the work folder so that the next can do without what was before.
+class TableImport {
  public:
-  Table(const std::string& path, const TableImportOptions& options, TableImportReport& report, const Progress& progress)
-      : reader_(path), options_(options), report_(report), progress_(progress) {}
+  TableImport(const std::string& tables_folder, const std::string& corpus_folder, const TableImportOptions& options,
+              const Progress& progress)
+      : options_(options),
+        description_(options.description),
+        progress_(progress),
+        files_(FindTableFiles(tables_folder, description_)),
+        job_(ImportJob(files_, options, progress)),
+        work_(ImportWorkFolder(corpus_folder), job_, options.start_over),
+        state_(work_.state()) {}
 
-  CsvReader& reader() { return reader_; }
-
-  // Calls `take` with each row; it returns what is wrong with the row, or nothing.
-  template <typename Take>
-  void ForEach(const Take& take) {
-    CsvReader::Row row;
-    while (reader_.Next(&row)) {
-      ++rows_;
-      const std::string fault = row.fault.empty() ? take(row.cells) : row.fault;
-      if (!fault.empty()) Count(row.line, fault);
-      if (progress_ && rows_ % kProgressStep == 0) Report(std::max(rows_, reader_.line_count()));
+  TableImportReport Run(const std::string& corpus_folder) {
+    try {
+      if (state_.stage < ImportStage::kSorted) Read();
+      if (state_.stage < ImportStage::kJoined) Join();
+    } catch (const c10::Error&) {
+      work_.Remove();  // something is wrong with the tables: what was read of them is of no use
+      throw;
     }
-    report_.row_count += rows_;
-    report_.bad_row_count += bad_rows_;
-    TORCH_CHECK_VALUE(static_cast<double>(bad_rows_) <= options_.max_bad_row_share * static_cast<double>(rows_),
-                      reader_.path(), ": ", bad_rows_, " of ", rows_, " rows are bad, expected at most a share of ",
-                      options_.max_bad_row_share, "; the first: ", first_fault_);
-    if (progress_) Report(rows_);
+    if (state_.stage < ImportStage::kFitted) Fit();
+    if (state_.stage < ImportStage::kEncoded) Encode();
+    MoveFolder(work_.PathOf(kCorpusFolder), corpus_folder);
+    work_.Remove();
+    return state_.report;
   }
 
  private:
-  void Count(int64_t line, const std::string& fault) {
-    const std::string sample = FileName(reader_.path()) + ":" + std::to_string(line) + ": " + fault;
-    if (++bad_rows_ == 1) first_fault_ = sample;
-    if (report_.bad_row_samples.size() < kSampleCount) report_.bad_row_samples.push_back(sample);
+  void Read();
+  void ReadRows(const TableFile& file, RecordSorter& sorter, int64_t bytes_before);
+  void Join();
+  void Fit();
+  void Encode();
+  void EncodeSplit(const Tokenizer& tokenizer, Split split, CorpusWriter& writer);
+  Tokenizer LoadTokenizer() const;
+
+  void Finish(ImportStage stage, std::map<std::string, FileDigest> files) {
+    state_.stage = stage;
+    state_.files = std::move(files);
+    work_.Save(state_);
+  }
+  static std::map<std::string, FileDigest> FilesOf(const std::vector<SortedRun>& runs);
+  std::vector<SortedRun> Runs() const;
+  void CheckBadRows(int32_t table) const;
+  std::vector<Split> Splits() const;
+  // Calls `take(person)` for every person of the split.
+  template <typename Take>
+  void ForEachLife(const std::vector<Split>& splits, Split split, const std::string& stage, const Take& take) const;
+  void Report(const std::string& stage, int64_t done, int64_t total) const {
+    if (progress_ && (done % kProgressStep == 0 || done == total)) progress_(stage, done, total);
   }
 
-  void Report(int64_t total) const { progress_("reading " + FileName(reader_.path()), rows_, total); }
-
-  CsvReader reader_;
   const TableImportOptions& options_;
-  TableImportReport& report_;
+  const TableDescription& description_;
   const Progress& progress_;
-  int64_t rows_ = 0, bad_rows_ = 0;
-  std::string first_fault_;
+  const std::vector<TableFile> files_;
+  const std::string job_;
+  ImportWork work_;
+  ImportState state_;
 };
 
-std::string Expected(const std::string& column, const std::string& found, const std::string& expected) {
-  return column + " is '" + found.substr(0, 60) + "', expected " + expected;
+std::map<std::string, FileDigest> TableImport::FilesOf(const std::vector<SortedRun>& runs) {
+  std::map<std::string, FileDigest> files;
+  for (const SortedRun& run : runs) files[run.name] = run.digest;
+  return files;
 }
 
-using PersonIndex = std::unordered_map<int64_t, size_t>;
-
-std::vector<RawPerson> ReadPersons(const std::string& path, const TableImportOptions& options,
-                                   TableImportReport& report, const Progress& progress, PersonIndex* index) {
-  Table table(path, options, report, progress);
-  const size_t id_column = table.reader().Column("USER_ID");
-  const size_t birthday_column = table.reader().Column("BIRTHDAY");
-  const size_t sex_column = table.reader().Column("SEX");
-  std::vector<RawPerson> persons;
-  table.ForEach([&](const std::vector<std::string>& cells) -> std::string {
-    const std::optional<int64_t> id = ParseInteger(cells[id_column]);
-    if (!id) return Expected("USER_ID", cells[id_column], "a whole number");
-    const std::optional<Date> birthday = Date::Parse(cells[birthday_column]);
-    if (!birthday) return Expected("BIRTHDAY", cells[birthday_column], "YYYY-MM-DD");
-    if (!index->emplace(*id, persons.size()).second) return "USER_ID " + cells[id_column] + " is there already";
-    const std::string& sex = cells[sex_column];
-    persons.push_back({*id, *birthday, IsMissing(sex) ? "" : sex, {}});
-    return "";
-  });
-  return persons;
+std::vector<SortedRun> TableImport::Runs() const {
+  std::vector<SortedRun> runs;
+  for (const auto& [name, digest] : state_.files) runs.push_back({name, digest});
+  return runs;
 }
 
-void ReadEvents(const std::string& path, int32_t source_index, const TableImportOptions& options,
-                TableImportReport& report, const Progress& progress, const PersonIndex& index,
-                std::vector<RawPerson>* persons) {
-  const RawSource& source = options.schema.sources[source_index];
-  Table table(path, options, report, progress);
-  const size_t id_column = table.reader().Column("USER_ID");
-  const size_t date_column = table.reader().Column("RECORD_DATE");
-  std::vector<size_t> columns;
-  for (const RawField& field : source.fields) columns.push_back(table.reader().Column(field.name));
-  table.ForEach([&](const std::vector<std::string>& cells) -> std::string {
-    const std::optional<int64_t> id = ParseInteger(cells[id_column]);
-    if (!id) return Expected("USER_ID", cells[id_column], "a whole number");
-    const auto person = index.find(*id);
-    if (person == index.end()) return "USER_ID " + cells[id_column] + " is not in users.csv";
-    const std::optional<Date> date = Date::Parse(cells[date_column]);
-    if (!date) return Expected("RECORD_DATE", cells[date_column], "YYYY-MM-DD");
-    RawEvent event{*date, source_index, {}};
-    for (size_t f = 0; f < columns.size(); ++f) {
-      const std::string& value = cells[columns[f]];
-      event.fields.push_back(IsMissing(value) ? "" : value);
-      if (source.fields[f].binned && !event.fields.back().empty() && !ParseTableNumber(value, false)) {
-        return Expected(source.fields[f].name, value, "a number");
-      }
+void TableImport::CheckBadRows(int32_t table) const {
+  const TableRowCounts& counts = state_.report.tables[table];
+  const double share = options_.max_bad_row_share;
+  if (static_cast<double>(counts.bad_row_count) <= share * static_cast<double>(counts.row_count)) return;
+  std::string names;
+  for (const std::string& name : SourceOf(description_, table).files) names += (names.empty() ? "" : ", ") + name;
+  TORCH_CHECK_VALUE(false, names, ": ", counts.bad_row_count, " of ", counts.row_count,
+                    " rows are bad, expected at most a share of ", share,
+                    "; the first: ", counts.bad_row_samples.front());
+}
+
+// --- Reading: rows become sorted runs of records -------------------------------------------------------------------
+
+void TableImport::Read() {
+  RecordSorter sorter(work_.folder(), options_.memory_bytes, Runs());
+  for (int32_t t = static_cast<int32_t>(state_.report.tables.size()); t < TableCount(description_); ++t) {
+    state_.report.tables.push_back({TableName(description_, t), 0, 0, 0, {}});
+  }
+  int64_t bytes_before = 0;
+  for (size_t i = 0; i < files_.size(); ++i) {
+    if (static_cast<int64_t>(i) >= state_.input) {
+      state_.input = static_cast<int64_t>(i);
+      ReadRows(files_[i], sorter, bytes_before);
+      state_.place = {};
     }
-    (*persons)[person->second].events.push_back(std::move(event));
-    return "";
-  });
+    bytes_before += files_[i].bytes;
+    if (i + 1 == files_.size() || files_[i + 1].table != files_[i].table) CheckBadRows(files_[i].table);
+  }
+  if (progress_) progress_("reading", bytes_before, bytes_before);
+  Finish(ImportStage::kSorted, FilesOf(sorter.Finish()));
 }
 
-// The split of every person, from a table "USER_ID,split".
-std::vector<Split> ReadSplits(const std::string& path, const std::vector<RawPerson>& persons) {
-  const std::unordered_map<std::string, Split> names = {{"train", Split::kTrain},
-                                                        {"validation", Split::kValidation},
-                                                        {"val", Split::kValidation},
-                                                        {"test", Split::kTest}};
-  CsvReader reader(path);
-  const size_t id_column = reader.Column("USER_ID"), split_column = reader.Column("split");
-  std::unordered_map<int64_t, Split> split_of;
+// Saves its place after each run: a killed import reads on from there.
+void TableImport::ReadRows(const TableFile& file, RecordSorter& sorter, int64_t bytes_before) {
+  int64_t total = 0;
+  for (const TableFile& each : files_) total += each.bytes;
+  CsvReader reader(file.path, SourceOf(description_, file.table).format);
+  const RowParser parser(description_, file.table, file.file, reader);
+  if (state_.place.offset > 0) reader.Seek(state_.place);
+  TableRowCounts& counts = state_.report.tables[file.table];
   CsvReader::Row row;
+  std::string text;
   while (reader.Next(&row)) {
-    TORCH_CHECK_VALUE(row.fault.empty(), path, ":", row.line, ": ", row.fault);
-    const std::optional<int64_t> id = ParseInteger(row.cells[id_column]);
-    TORCH_CHECK_VALUE(id.has_value(), path, ":", row.line, ": ",
-                      Expected("USER_ID", row.cells[id_column], "a whole number"));
-    const auto split = names.find(row.cells[split_column]);
-    TORCH_CHECK_VALUE(split != names.end(), path, ":", row.line, ": ",
-                      Expected("split", row.cells[split_column], "train, validation or test"));
-    TORCH_CHECK_VALUE(split_of.emplace(*id, split->second).second, path, ":", row.line, ": USER_ID ", *id,
-                      " is there already");
+    ++counts.row_count;
+    switch (parser.Parse(row, &text)) {
+      case RowParser::Outcome::kSkipped:
+        ++counts.skipped_row_count;
+        break;
+      case RowParser::Outcome::kBad:
+        counts.AddBad(file.name + ":" + std::to_string(row.line) + ": " + text);
+        break;
+      case RowParser::Outcome::kRecord:
+        if (!sorter.Add(text)) break;
+        state_.place = reader.place();
+        Finish(ImportStage::kReading, FilesOf(sorter.runs()));
+    }
+    if (progress_ && counts.row_count % kProgressStep == 0) {
+      progress_("reading", bytes_before + reader.place().offset, total);
+    }
   }
-  std::vector<Split> splits;
-  for (const RawPerson& person : persons) {
-    const auto found = split_of.find(person.person_id);
-    TORCH_CHECK_VALUE(found != split_of.end(), path, ": no split for USER_ID ", person.person_id, " of users.csv");
-    splits.push_back(found->second);
-  }
-  return splits;
 }
 
-std::string Origin(const TableImportOptions& options) {
-  std::string origin = options.encode.faithful ? "tables, encoded as published" : "tables";
-  return origin +
-         (options.split_file.empty() ? ", split seed " + std::to_string(options.split_seed) : ", split from a file");
-}
+// --- Joining: sorted rows become lives -----------------------------------------------------------------------------
 
-}  // namespace
-
-std::vector<RawPerson> ReadTables(const std::string& tables_folder, const TableImportOptions& options,
-                                  TableImportReport& report, const Progress& progress) {
-  PersonIndex index;
-  std::vector<RawPerson> persons = ReadPersons(tables_folder + "/users.csv", options, report, progress, &index);
-  for (size_t s = 0; s < options.schema.sources.size(); ++s) {
-    const std::string path = tables_folder + "/synth_" + options.schema.sources[s].name + ".csv";
-    ReadEvents(path, static_cast<int32_t>(s), options, report, progress, index, &persons);
+void TableImport::Join() {
+  const auto name_of_file = [this](int32_t table, int32_t number) {
+    const auto found = std::find_if(files_.begin(), files_.end(),
+                                    [&](const TableFile& file) { return file.table == table && file.file == number; });
+    return found->name;
+  };
+  RecordWriter lives(work_.PathOf(kLivesFile));
+  LifeJoin join(description_, name_of_file, state_.report, lives);
+  SortedRecords rows(work_.folder(), Runs(), options_.memory_bytes);
+  int64_t done = 0, total = 0;
+  for (const TableRowCounts& counts : state_.report.tables) {
+    total += counts.row_count - counts.skipped_row_count - counts.bad_row_count;
   }
-  return persons;
+  std::string_view record;
+  while (rows.Next(&record)) {
+    join.Add(record);
+    Report("joining", ++done, total);
+  }
+  join.Finish();
+  for (int32_t table = 0; table < TableCount(description_); ++table) CheckBadRows(table);
+  TORCH_CHECK_VALUE(join.life_count() > 0, files_.front().path, ": no persons");
+  state_.life_count = join.life_count();
+  Finish(ImportStage::kJoined, {{kLivesFile, lives.Finish()}});
 }
 
-TableImportReport ImportTables(const std::string& tables_folder, const std::string& corpus_folder,
-                               const TableImportOptions& options, const Progress& progress) {
-  TableImportReport report;
-  const std::vector<RawPerson> persons = ReadTables(tables_folder, options, report, progress);
-  TORCH_CHECK_VALUE(!persons.empty(), tables_folder, "/users.csv: no persons");
-  const std::vector<Split> splits =
-      options.split_file.empty() ? SplitPersons(static_cast<int64_t>(persons.size()), 0.7, 0.15, options.split_seed)
-                                 : ReadSplits(options.split_file, persons);
-  const Tokenizer tokenizer = Tokenizer::Fit(options.schema, options.encode, persons, splits);
-  CorpusWriter writer(corpus_folder, tokenizer.vocabulary, options.encode.max_length, options.schema.reference_date,
-                      Origin(options));
-  for (const size_t i : CorpusOrder(persons, splits)) {
-    const EncodedLife life = tokenizer.Encode(persons[i]);
+// --- Fitting and encoding ------------------------------------------------------------------------------------------
+
+// By the index of a life; empty when the lives themselves say it.
+std::vector<Split> TableImport::Splits() const {
+  const SplitRule& rule = description_.split;
+  if (rule.table || !description_.persons.split_column.empty()) return {};
+  return SplitPersons(state_.life_count, rule.train_share, rule.validation_share, rule.seed);
+}
+
+template <typename Take>
+void TableImport::ForEachLife(const std::vector<Split>& splits, Split split, const std::string& stage,
+                              const Take& take) const {
+  RecordReader lives(work_.PathOf(kLivesFile), 1 << 20);
+  std::string_view record;
+  for (int64_t i = 0; lives.Next(&record); ++i) {
+    const std::optional<Split> told = TakeLifeSplit(&record);
+    if ((told ? *told : splits[static_cast<size_t>(i)]) == split) take(ParsePerson(record));
+    Report(stage, i + 1, state_.life_count);
+  }
+}
+
+void TableImport::Fit() {
+  const std::vector<Split> splits = Splits();
+  TokenizerFit fit(description_, options_.encode, work_.PathOf(kNumbersFolder), options_.memory_bytes);
+  int64_t persons = 0;
+  ForEachLife(splits, Split::kTrain, "fitting bins", [&](const RawPerson& person) {
+    fit.AddNumbers(person);
+    ++persons;
+  });
+  TORCH_CHECK_VALUE(persons > 0, files_.front().path, ": none of ", state_.life_count,
+                    " persons is for training, expected at least one");
+  ForEachLife(splits, Split::kTrain, "fitting tokens", [&](const RawPerson& person) { fit.AddTokens(person); });
+  const Tokenizer tokenizer = fit.Finish();
+  std::map<std::string, FileDigest> files = state_.files;
+  const auto write = [&](const char* name, const std::string& text) {
+    WriteFileAtomically(work_.PathOf(name), text);
+    files[name] = {static_cast<int64_t>(text.size()), Sha256(text)};
+  };
+  write(kVocabularyFile, tokenizer.vocabulary.ToTsv());
+  write(kEdgesFile, Json(tokenizer.bin_edges).dump() + "\n");
+  Finish(ImportStage::kFitted, std::move(files));
+}
+
+Tokenizer TableImport::LoadTokenizer() const {
+  const Json edges = Json::parse(ReadFile(work_.PathOf(kEdgesFile)));
+  return {description_, options_.encode, Vocabulary::Load(work_.PathOf(kVocabularyFile)),
+          edges.get<std::map<std::string, std::vector<double>>>()};
+}
+
+void TableImport::EncodeSplit(const Tokenizer& tokenizer, Split split, CorpusWriter& writer) {
+  TableImportReport& report = state_.report;
+  constexpr const char* kStages[] = {"encoding train", "encoding validation", "encoding test"};
+  ForEachLife(Splits(), split, kStages[static_cast<int>(split)], [&](const RawPerson& person) {
+    const EncodedLife life = tokenizer.Encode(person);
     const Document& document = life.document;
     if (document.event_count() + life.clipped_event_count == 0) {
       report.eventless_person_count += 1;
-      continue;
+      return;
     }
-    writer.Add(document, splits[i], life.clipped_event_count);
+    writer.Add(document, split, life.clipped_event_count);
     report.person_count += 1;
     report.event_count += document.event_count();
     report.unknown_token_count += std::count(document.token.begin(), document.token.end(), kUnk);
     report.clipped_person_count += life.clipped_event_count > 0 ? 1 : 0;
-    if (progress && report.person_count % 256 == 0) {
-      progress("encoding", report.person_count, static_cast<int64_t>(persons.size()));
-    }
-  }
+  });
+}
+
+void TableImport::Encode() {
+  const Tokenizer tokenizer = LoadTokenizer();
+  CorpusWriter writer(work_.PathOf(kCorpusFolder), tokenizer.vocabulary, options_.encode.max_length,
+                      description_.reference_date, Origin(options_));
+  for (const Split split : {Split::kTrain, Split::kValidation, Split::kTest}) EncodeSplit(tokenizer, split, writer);
+  TORCH_CHECK_VALUE(state_.report.person_count > 0, files_.front().path, ": none of ", state_.life_count,
+                    " persons has an event before ", description_.threshold.ToString());
+  const Json made = {
+      {"job", job_}, {"report", Json::parse(state_.report.ToJson())}, {"bin_edges", tokenizer.bin_edges}};
+  writer.AddFile(kReportFile, made.dump(2) + "\n");
   writer.Finish();
-  if (progress) progress("encoding", report.person_count, report.person_count);
-  return report;
+  const std::string name = std::string(kCorpusFolder) + "/" + kManifestFile;
+  const std::string manifest = ReadFile(work_.PathOf(name));
+  Finish(ImportStage::kEncoded, {{name, {static_cast<int64_t>(manifest.size()), Sha256(manifest)}}});
+}
+
+}  // namespace
+
+std::string ImportWorkFolder(const std::string& corpus_folder) { return HiddenBeside(corpus_folder, ".import"); }
+
+TableImportReport ImportTables(const std::string& tables_folder, const std::string& corpus_folder,
+                               const TableImportOptions& options, const Progress& progress) {
+  CheckTableDescription(options.description);
+  TORCH_CHECK_VALUE(!std::filesystem::exists(corpus_folder), corpus_folder,
+                    ": exists already; a corpus is never changed");
+  return TableImport(tables_folder, corpus_folder, options, progress).Run(corpus_folder);
 }
 
 }  // namespace lifescope

@@ -1,50 +1,42 @@
-// Imports life2vec-light-style tables: users.csv, synth_labor.csv, synth_health.csv.
+// Imports raw tables of any size into a corpus: reads and sorts them on disk, joins them into lives, fits a tokenizer
+// on the training persons and encodes. Memory does not grow with the tables but for nine bytes a person (the split)
+// and the distinct tokens.
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <string>
-#include <vector>
 
-#include "server/corpus/raw_life.h"
+#include "server/corpus/import_report.h"
+#include "server/corpus/progress.h"
+#include "server/corpus/table_description.h"
+#include "server/corpus/tokenizer.h"
 
 namespace lifescope {
 
 struct TableImportOptions {
-  RawSchema schema = RawSchema::Life2vecLight();
+  TableDescription description = TableDescription::Life2vecLight();
+  // The description as its author wrote it. It is kept in the corpus, and an import goes on only with the same one.
+  std::string description_text;
   RawEncodeOptions encode;
   // Import stops when more than this share of a table's rows is bad.
   double max_bad_row_share = 0.01;
-  uint64_t split_seed = 42;
-  // "USER_ID,split" with train, validation, test; empty: by shares 0.7, 0.15, 0.15 from split_seed.
-  std::string split_file;
+  // For sorting; what else an import needs is some tens of megabytes.
+  int64_t memory_bytes = int64_t{256} << 20;
+  // Discards an unfinished import of other tables or options.
+  bool start_over = false;
 };
 
-struct TableImportReport {
-  int64_t row_count = 0;
-  int64_t bad_row_count = 0;
-  // The first few: "synth_labor.csv:17: RECORD_DATE is '2020-13-01', expected YYYY-MM-DD".
-  std::vector<std::string> bad_row_samples;
-  int64_t person_count = 0;
-  // Left out: none of their events is before the schema's threshold.
-  int64_t eventless_person_count = 0;
-  int64_t event_count = 0;
-  int64_t unknown_token_count = 0;
-  int64_t clipped_person_count = 0;
-};
-
-// (done, total) rows or persons of the current stage; total 0 when unknown.
-using Progress = std::function<void(const std::string& stage, int64_t done, int64_t total)>;
+// Where an unfinished import keeps its work: beside the corpus, ".<name>.import".
+std::string ImportWorkFolder(const std::string& corpus_folder);
 
 // Reads the tables of `tables_folder` and writes a corpus folder. Persons in order: train, validation, test, each by
-// id. A bad row (form, date, number, unknown person) is counted and left out; "", NA, N/A, NaN, nan, NULL, null and
-// <NA> are missing values. Throws c10::ValueError naming file, line, found and expected: missing file or column, too
-// many bad rows.
+// id. A bad row (form, date, number, unknown person) is counted and left out. A killed import goes on where it stood
+// when it is called again with the same tables and options; the corpus is the same, byte for byte. An import that fails
+// before all rows are joined leaves nothing. How the corpus was
+// made stands in its import.json: description, digests of the tables, report, edges of bins. Throws c10::ValueError
+// naming file, line, found and expected: missing file or column, too many bad rows, an unfinished import of other
+// tables.
 TableImportReport ImportTables(const std::string& tables_folder, const std::string& corpus_folder,
                                const TableImportOptions& options, const Progress& progress = {});
-
-// Reads the tables into memory without encoding (used by the import and by tests).
-std::vector<RawPerson> ReadTables(const std::string& tables_folder, const TableImportOptions& options,
-                                  TableImportReport& report, const Progress& progress = {});
 
 }  // namespace lifescope

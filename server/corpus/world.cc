@@ -1,19 +1,32 @@
 #include "server/corpus/world.h"
 
 #include <c10/util/Exception.h>
+#include <unistd.h>
 
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
-#include "server/corpus/world_life.h"
+#include "server/artifact/artifact.h"
+#include "server/corpus/person_split.h"
+#include "server/corpus/tokenizer.h"
+#include "server/corpus/world_people.h"
 
 namespace lifescope {
 namespace world {
 
-RawSchema Schema() {
-  RawSchema schema = RawSchema::Life2vecLight();
-  schema.sources.push_back({"family", {{"EVENT", "FAM", "FAMILY", false}, {"HOUSEHOLD", "HOME", "HOUSEHOLD", false}}});
-  schema.reference_date = kFirstDate;
-  return schema;
+TableDescription Description() {
+  TableDescription description = TableDescription::Life2vecLight();
+  EventField event, household;
+  event.value.column = "EVENT";
+  event.value.prefix = "FAM";
+  event.category = "FAMILY";
+  household.value.column = household.category = "HOUSEHOLD";
+  household.value.prefix = "HOME";
+  description.tables.push_back(
+      {"family", {{"synth_family.csv"}, {}, "USER_ID", {}}, "RECORD_DATE", {}, {}, "", {event, household}});
+  description.reference_date = kFirstDate;
+  return description;
 }
 
 }  // namespace world
@@ -21,39 +34,24 @@ RawSchema Schema() {
 namespace {
 
 constexpr double kTrainShare = 0.7, kValidationShare = 0.15;
-constexpr int64_t kProgressStep = 256;
+constexpr int64_t kFitMemory = int64_t{256} << 20;
 
-// What is true of a person, and of each of their events in order.
-struct Life {
-  std::vector<int8_t> truth;
-  std::vector<world::EventTruth> event_truth;
-};
-
-struct Population {
-  std::vector<RawPerson> persons;
-  std::vector<Life> lives;
-};
-
-// Each person has a generator of their own, so that the first thousand people of a world are the same in a larger one.
-Population Populate(const WorldOptions& options, const Progress& progress) {
-  Population population;
-  Random seeds(options.seed);
-  for (int64_t id = 1; id <= options.person_count; ++id) {
-    Random random(seeds.NextBits());
-    const world::Latents latents = world::DrawLatents(random);
-    RawPerson person{id, latents.birthday, latents.female ? "FEMALE" : "MALE", {}};
-    Life life{world::PersonTruth(latents), {}};
-    for (world::ToldEvent& event : world::TellLife(latents, random)) {
-      const Date date = Date::FromDayNumber(world::kFirstDate.DayNumber() + event.day);
-      person.events.push_back({date, event.source, std::move(event.fields)});
-      life.event_truth.push_back(event.truth);
-    }
-    population.persons.push_back(std::move(person));
-    population.lives.push_back(std::move(life));
-    if (progress && id % kProgressStep == 0) progress("living", id, options.person_count);
+// A folder beside the corpus for what does not fit in memory, removed at the end.
+class ScratchFolder {
+ public:
+  explicit ScratchFolder(const std::string& corpus_folder)
+      : path_(HiddenBeside(corpus_folder, ".scratch-" + std::to_string(getpid()))) {}
+  ~ScratchFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
   }
-  return population;
-}
+  ScratchFolder(const ScratchFolder&) = delete;
+  ScratchFolder& operator=(const ScratchFolder&) = delete;
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
 
 // The truth of the events that `encoded` keeps: the last ones, since clipping leaves out at the front.
 std::vector<int8_t> KeptTruth(const EncodedLife& encoded, const std::vector<world::EventTruth>& truth) {
@@ -71,27 +69,34 @@ std::vector<int8_t> KeptTruth(const EncodedLife& encoded, const std::vector<worl
 }  // namespace
 
 void SynthesizeWorld(const std::string& corpus_folder, const WorldOptions& options, const Progress& progress) {
-  TORCH_CHECK_VALUE(options.person_count >= 10, "person_count is ", options.person_count, ", expected at least 10");
+  CheckWorld(options);
   TORCH_CHECK_VALUE(options.max_length >= 16, "max_length is ", options.max_length, ", expected at least 16");
-  const Population population = Populate(options, progress);
   const std::vector<Split> splits = SplitPersons(options.person_count, kTrainShare, kValidationShare, options.seed);
+  const auto of = [&](Split split) {
+    return [&splits, split](int64_t id) { return splits[static_cast<size_t>(id - 1)] == split; };
+  };
   RawEncodeOptions encode;
   encode.max_length = options.max_length;
-  const Tokenizer tokenizer = Tokenizer::Fit(world::Schema(), encode, population.persons, splits);
+  const ScratchFolder scratch(corpus_folder);
+  TokenizerFit fit(world::Description(), encode, scratch.path(), kFitMemory);
+  ForEachInhabitant(options, "fitting bins", progress, of(Split::kTrain),
+                    [&](const Inhabitant& one) { fit.AddNumbers(one.person); });
+  ForEachInhabitant(options, "fitting tokens", progress, of(Split::kTrain),
+                    [&](const Inhabitant& one) { fit.AddTokens(one.person); });
+  const Tokenizer tokenizer = fit.Finish();
 
-  CorpusWriter writer(corpus_folder, tokenizer.vocabulary, options.max_length, tokenizer.schema.reference_date,
+  CorpusWriter writer(corpus_folder, tokenizer.vocabulary, options.max_length, tokenizer.description.reference_date,
                       "synthetic world, seed " + std::to_string(options.seed), world::PersonTraits(),
                       world::EventTraits());
-  int64_t done = 0;
-  for (const size_t i : CorpusOrder(population.persons, splits)) {
-    const EncodedLife encoded = tokenizer.Encode(population.persons[i]);
-    const Life& life = population.lives[i];
-    writer.Add(encoded.document, splits[i], encoded.clipped_event_count, life.truth,
-               KeptTruth(encoded, life.event_truth));
-    if (progress && ++done % kProgressStep == 0) progress("encoding", done, options.person_count);
+  for (const auto& [split, stage] : {std::pair(Split::kTrain, "encoding train"),
+                                     {Split::kValidation, "encoding validation"},
+                                     {Split::kTest, "encoding test"}}) {
+    ForEachInhabitant(options, stage, progress, of(split), [&, split = split](const Inhabitant& one) {
+      const EncodedLife encoded = tokenizer.Encode(one.person);
+      writer.Add(encoded.document, split, encoded.clipped_event_count, one.truth, KeptTruth(encoded, one.event_truth));
+    });
   }
   writer.Finish();
-  if (progress) progress("encoding", options.person_count, options.person_count);
 }
 
 }  // namespace lifescope

@@ -8,7 +8,7 @@
 
 #include "server/corpus/corpus.h"
 #include "server/corpus/random.h"
-#include "server/corpus/raw_life.h"
+#include "server/corpus/table_description.h"
 
 namespace lifescope::world {
 
@@ -104,7 +104,7 @@ std::vector<ToldEvent> TellWork(const Latents& latents, Random& random);
 std::vector<ToldEvent> TellHealth(const Latents& latents, Random& random);
 std::vector<ToldEvent> TellFamily(const Latents& latents, Random& random);
 
-RawSchema Schema();
+TableDescription Description();
 std::vector<Trait> PersonTraits();
 std::vector<Trait> EventTraits();
 std::vector<int8_t> PersonTruth(const Latents& latents);

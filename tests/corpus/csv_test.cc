@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "server/artifact/artifact.h"
 #include "tests/corpus/value_error.h"
 #include "tests/support/golden.h"
 
@@ -58,15 +59,53 @@ TEST(Csv, FaultsAreToldWithTheirLine) {
   EXPECT_EQ(rows[4].line, 7);
 }
 
-TEST(Csv, LinesAreCounted) {
-  EXPECT_EQ(CsvReader(Written("a\n1\n2\n")).line_count(), 2);
-  EXPECT_EQ(CsvReader(Written("a\n1\n2")).line_count(), 2);
-  EXPECT_EQ(CsvReader(Written("a")).line_count(), 0);
+TEST(Csv, AReaderGoesOnFromAPlace) {
+  // Long enough for several pieces of the file, with rows that span their borders.
+  std::string text = "\xEF\xBB\xBFid,words\r\n";
+  for (int i = 0; i < 30000; ++i) text += std::to_string(i) + (i % 3 == 0 ? ",\"two\nlines\"\r\n" : ",a word\n");
+  const std::string path = Written(text);
+  CsvReader whole(path);
+  CsvReader::Row row;
+  std::vector<CsvReader::Place> places;
+  std::vector<CsvReader::Row> rows;
+  for (places.push_back(whole.place()); whole.Next(&row); places.push_back(whole.place())) rows.push_back(row);
+  ASSERT_EQ(rows.size(), 30000u);
+  EXPECT_EQ(whole.place().offset, static_cast<int64_t>(text.size()));
+  CsvReader other(path);
+  for (const size_t i : {0, 1, 2, 3, 17000, 29999}) {
+    other.Seek(places[i]);
+    ASSERT_TRUE(other.Next(&row));
+    EXPECT_EQ(row.cells, rows[i].cells);
+    EXPECT_EQ(row.line, rows[i].line);
+    EXPECT_EQ(row.fault, rows[i].fault);
+  }
+}
+
+TEST(Csv, DelimiterAndEncodingAreAsked) {
+  CsvReader tabs(Written("a\tb,c\n\xC3\xA6\t1,2\n"), {'\t', false});
+  CsvReader::Row row;
+  ASSERT_TRUE(tabs.Next(&row));
+  EXPECT_EQ(row.cells, (Cells{"\xC3\xA6", "1,2"}));
+  CsvReader latin1(Written("a\nbl\xE5\n"), {',', true});
+  ASSERT_TRUE(latin1.Next(&row));
+  EXPECT_EQ(row.cells, Cells{"bl\xC3\xA5"});
+}
+
+TEST(Csv, BytesThatAreNoUtf8AreFaults) {
+  for (const char* cell : {"\xE5", "\xC3", "\xC0\xAF", "\xED\xA0\x80", "\xF5\x80\x80\x80", "a\x80"}) {
+    EXPECT_EQ(Rows(std::string("a\n") + cell + "\n")[0].fault, "a value that is not UTF-8") << cell;
+  }
+  for (const char* cell : {"\xC3\xA5", "\xE2\x82\xAC", "\xF0\x9F\x92\x8A"}) {
+    EXPECT_EQ(Rows(std::string("a\n") + cell + "\n")[0].fault, "") << cell;
+  }
 }
 
 TEST(Csv, UnusableFilesAreErrors) {
   EXPECT_THAT(ValueErrorOf([&] { CsvReader(Written("")); }), HasSubstr("table.csv: is empty"));
   EXPECT_THAT(ValueErrorOf([&] { CsvReader("/no/table.csv"); }), HasSubstr("/no/table.csv"));
+  std::string endless = "a\n";
+  endless.append(2 << 20, 'x');
+  EXPECT_THAT(ValueErrorOf([&] { Rows(endless); }), HasSubstr("table.csv:2: a value of more"));
   EXPECT_THAT(ValueErrorOf([&] { Rows("a,b\n1,\"2\n3,4\n"); }), HasSubstr("table.csv:2: a quote that is never closed"));
   EXPECT_THAT(ValueErrorOf([&] { CsvReader(Written("a,b\n")).Column("c"); }),
               HasSubstr("no column 'c', found 'a', 'b'"));

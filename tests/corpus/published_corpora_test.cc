@@ -7,7 +7,6 @@
 #include "server/artifact/artifact.h"
 #include "server/artifact/safetensors.h"
 #include "server/corpus/corpus.h"
-#include "server/corpus/csv.h"
 #include "server/corpus/table_import.h"
 #include "tests/support/golden.h"
 
@@ -29,20 +28,9 @@ class PublishedCorpus : public testing::TestWithParam<Sample> {
     if (!HasGolden("life2vec/corpora/" + GetParam().corpus)) GTEST_SKIP() << folder_ << " is in the whole golden set";
     options_.encode.faithful = true;
     options_.encode.max_length = GetParam().max_length;
-    options_.split_file = folder_ + "/split.csv";
-  }
-
-  std::vector<Split> SplitsOf(const std::vector<RawPerson>& persons) const {
-    std::map<std::string, std::string> split_of;
-    CsvReader reader(options_.split_file);
-    CsvReader::Row row;
-    while (reader.Next(&row)) split_of[row.cells[0]] = row.cells[1];
-    std::vector<Split> splits;
-    for (const RawPerson& person : persons) {
-      const std::string name = split_of.at(std::to_string(person.person_id));
-      splits.push_back(name == "train" ? Split::kTrain : name == "val" ? Split::kValidation : Split::kTest);
-    }
-    return splits;
+    options_.description.split.table = TableSource{{"split.csv"}, {}, "USER_ID", {}};
+    // A megabyte, so that the larger samples are sorted on disk.
+    options_.memory_bytes = 1 << 20;
   }
 
   std::string folder_, encoded_;
@@ -50,18 +38,18 @@ class PublishedCorpus : public testing::TestWithParam<Sample> {
 };
 
 TEST_P(PublishedCorpus, IncomeEdgesAreTheSameDoubles) {
-  TableImportReport report;
-  const std::vector<RawPerson> persons = ReadTables(folder_, options_, report);
-  EXPECT_EQ(report.bad_row_count, 0);
-  const Tokenizer tokenizer = Tokenizer::Fit(options_.schema, options_.encode, persons, SplitsOf(persons));
+  const std::string path = TemporaryFolder() + "/corpus";
+  ImportTables(folder_, path, options_);
+  const nlohmann::json made = nlohmann::json::parse(ReadFile(path + "/import.json"));
   const nlohmann::json expected = nlohmann::json::parse(ReadFile(folder_ + "/income_edges.json"));
-  EXPECT_EQ(tokenizer.bin_edges.at("labor.INCOME"), expected.at("edges").get<std::vector<double>>());
+  EXPECT_EQ(made.at("bin_edges").at("labor.INCOME").get<std::vector<double>>(),
+            expected.at("edges").get<std::vector<double>>());
 }
 
 TEST_P(PublishedCorpus, EveryLifeIsTheSame) {
   const std::string path = TemporaryFolder() + "/corpus";
   const TableImportReport report = ImportTables(folder_, path, options_);
-  EXPECT_EQ(report.bad_row_count, 0);
+  EXPECT_EQ(report.bad_row_count(), 0);
   const auto corpus = Corpus::Open(path, /*verify_digests=*/true);
   EXPECT_EQ(corpus->vocabulary().ToTsv(), ReadFile(folder_ + "/vocab.tsv"));
 

@@ -7,6 +7,8 @@
 
 #include "server/artifact/artifact.h"
 #include "server/corpus/corpus.h"
+#include "server/corpus/table_import.h"
+#include "server/corpus/world_life.h"
 #include "tests/corpus/value_error.h"
 #include "tests/support/golden.h"
 
@@ -213,6 +215,24 @@ TEST(World, EventTruthStaysWithItsEventWhenAFrontIsClipped) {
       }
     }
   }
+}
+
+TEST(World, TablesOfAWorldImportToTheSameLives) {
+  const std::string tables = TemporaryFolder() + "/tables", imported = TemporaryFolder() + "/imported";
+  SynthesizeTables(tables, {300, 5, 120});
+  TableImportOptions options;
+  options.description = world::Description();
+  options.description.split.seed = 5;
+  options.encode.max_length = 120;
+  options.memory_bytes = 1 << 18;
+  const TableImportReport report = ImportTables(tables, imported, options);
+  EXPECT_EQ(report.bad_row_count() + report.eventless_person_count, 0);
+  const std::string direct = World(300, 5, 120);
+  for (const char* name : {"vocab.tsv", "token.i32", "abspos.i32", "age.i16", "segment.u8", "event.i32", "offsets.i64",
+                           "person.i64", "split.u8"}) {
+    EXPECT_EQ(ReadFile(imported + "/" + name), ReadFile(direct + "/" + name)) << name;
+  }
+  EXPECT_THAT(ValueErrorOf([&] { SynthesizeTables(tables, {300, 5, 120}); }), HasSubstr("exists already"));
 }
 
 TEST(World, ImpossibleSizesAreRefused) {

@@ -1,0 +1,81 @@
+#include "server/corpus/import_report.h"
+
+#include <c10/util/Exception.h>
+
+#include <nlohmann/json.hpp>
+
+namespace lifescope {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr size_t kSampleCount = 10;
+
+int64_t Sum(const std::vector<TableRowCounts>& tables, int64_t TableRowCounts::*count) {
+  int64_t sum = 0;
+  for (const TableRowCounts& table : tables) sum += table.*count;
+  return sum;
+}
+
+}  // namespace
+
+void TableRowCounts::AddBad(const std::string& sample) {
+  ++bad_row_count;
+  if (bad_row_samples.size() < kSampleCount) bad_row_samples.push_back(sample);
+}
+
+int64_t TableImportReport::row_count() const { return Sum(tables, &TableRowCounts::row_count); }
+int64_t TableImportReport::skipped_row_count() const { return Sum(tables, &TableRowCounts::skipped_row_count); }
+int64_t TableImportReport::bad_row_count() const { return Sum(tables, &TableRowCounts::bad_row_count); }
+
+std::vector<std::string> TableImportReport::bad_row_samples() const {
+  std::vector<std::string> samples;
+  for (const TableRowCounts& table : tables) {
+    samples.insert(samples.end(), table.bad_row_samples.begin(), table.bad_row_samples.end());
+  }
+  return samples;
+}
+
+std::string TableImportReport::ToJson() const {
+  Json json = {{"person_count", person_count},
+               {"event_count", event_count},
+               {"unknown_token_count", unknown_token_count},
+               {"clipped_person_count", clipped_person_count},
+               {"left_out_person_count", left_out_person_count},
+               {"eventless_person_count", eventless_person_count},
+               {"tables", Json::array()}};
+  for (const TableRowCounts& table : tables) {
+    json["tables"].push_back({{"table", table.table},
+                              {"row_count", table.row_count},
+                              {"skipped_row_count", table.skipped_row_count},
+                              {"bad_row_count", table.bad_row_count},
+                              {"bad_row_samples", table.bad_row_samples}});
+  }
+  // A sample cut within a character of UTF-8 must not stop the report.
+  return json.dump(2, ' ', false, Json::error_handler_t::replace);
+}
+
+TableImportReport TableImportReport::Parse(const std::string& text) {
+  std::string fault;
+  try {
+    const Json json = Json::parse(text);
+    TableImportReport report;
+    report.person_count = json.at("person_count").get<int64_t>();
+    report.event_count = json.at("event_count").get<int64_t>();
+    report.unknown_token_count = json.at("unknown_token_count").get<int64_t>();
+    report.clipped_person_count = json.at("clipped_person_count").get<int64_t>();
+    report.left_out_person_count = json.at("left_out_person_count").get<int64_t>();
+    report.eventless_person_count = json.at("eventless_person_count").get<int64_t>();
+    for (const Json& table : json.at("tables")) {
+      report.tables.push_back({table.at("table").get<std::string>(), table.at("row_count").get<int64_t>(),
+                               table.at("skipped_row_count").get<int64_t>(), table.at("bad_row_count").get<int64_t>(),
+                               table.at("bad_row_samples").get<std::vector<std::string>>()});
+    }
+    return report;
+  } catch (const nlohmann::json::exception& e) {
+    fault = e.what();
+  }
+  TORCH_CHECK_VALUE(false, "import report: ", fault);
+}
+
+}  // namespace lifescope
