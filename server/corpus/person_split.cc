@@ -9,10 +9,14 @@
 
 namespace lifescope {
 
-std::vector<Split> SplitPersons(int64_t person_count, double train_share, double validation_share, uint64_t seed) {
+void CheckSplitShares(double train_share, double validation_share) {
   TORCH_CHECK_VALUE(train_share > 0 && validation_share >= 0 && train_share + validation_share <= 1,
                     "split shares are ", train_share, " and ", validation_share,
                     ", expected a positive and a non-negative number with a sum of at most 1");
+}
+
+std::vector<Split> SplitPersons(int64_t person_count, double train_share, double validation_share, uint64_t seed) {
+  CheckSplitShares(train_share, validation_share);
   std::vector<int64_t> order(static_cast<size_t>(person_count));
   std::iota(order.begin(), order.end(), 0);
   Random random(seed);

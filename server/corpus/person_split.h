@@ -10,6 +10,9 @@
 
 namespace lifescope {
 
+// Throws c10::ValueError on shares that cannot be.
+void CheckSplitShares(double train_share, double validation_share);
+
 // Train, validation, test by shares, from a seed (own generator), for persons in order of their ids. Throws
 // c10::ValueError on shares that cannot be.
 std::vector<Split> SplitPersons(int64_t person_count, double train_share, double validation_share, uint64_t seed);

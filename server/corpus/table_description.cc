@@ -7,6 +7,7 @@
 #include <set>
 
 #include "server/corpus/date_format.h"
+#include "server/corpus/person_split.h"
 
 namespace lifescope {
 namespace {
@@ -152,6 +153,7 @@ void CheckTableDescription(const TableDescription& description) {
   TORCH_CHECK_VALUE(description.min_persons >= 1, "min_persons is ", description.min_persons, ", expected at least 1");
   TORCH_CHECK_VALUE(description.first_birth_year <= description.last_birth_year, "birth years ",
                     description.first_birth_year, " to ", description.last_birth_year, ", expected a range");
+  CheckSplitShares(description.split.train_share, description.split.validation_share);
   if (description.split.table) CheckSource("split.table", *description.split.table);
 }
 

@@ -59,6 +59,7 @@ TEST(DescribeTables, ValuesThatCannotBeAreNamed) {
   EXPECT_THAT(Fault("date_column: \"RECORD_DATE\"", ""), HasSubstr("tables[0].date_column is empty"));
   EXPECT_THAT(Fault("name: \"health\"", "name: \"labor\""), HasSubstr("tables[1].name: 'labor' is there already"));
   EXPECT_THAT(Fault("AGE_RULE_YEAR_DIFFERENCE", "AGE_RULE_UNSPECIFIED"), HasSubstr("age_rule is AGE_RULE_UNSPECIFIED"));
+  EXPECT_THAT(Fault("train: 0.7", "train: 0.9"), HasSubstr("split shares are 0.9 and 0.15"));
   EXPECT_THAT(Fault("{ birth_year: true }", "{}"), HasSubstr("persons.background[2] is empty"));
   EXPECT_THAT(Fault("date_column: \"RECORD_DATE\"", "date_column: \"RECORD_DATE\" date_formats: \"%d\""),
               HasSubstr("tables[0].date_formats[0]: date format '%d'"));

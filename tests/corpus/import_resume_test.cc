@@ -169,12 +169,15 @@ TEST(ImportResume, TwoAtOnceAreRefused) {
   EXPECT_EQ(FilesOf(corpus), Uninterrupted());
 }
 
+// From more runs than are merged at once to a single one.
 TEST(ImportResume, MemoryDecidesNothing) {
-  const std::string corpus = TemporaryFolder() + "/roomy";
-  TableImportOptions options = Options();
-  options.memory_bytes = 64 << 20;
-  ImportTables(Tables(), corpus, options);
-  EXPECT_EQ(FilesOf(corpus), Uninterrupted());
+  for (const int64_t bytes : {int64_t{1} << 15, int64_t{64} << 20}) {
+    const std::string corpus = TemporaryFolder() + "/other";
+    TableImportOptions options = Options();
+    options.memory_bytes = bytes;
+    ImportTables(Tables(), corpus, options);
+    EXPECT_EQ(FilesOf(corpus), Uninterrupted()) << bytes;
+  }
 }
 
 }  // namespace
