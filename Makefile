@@ -1,5 +1,5 @@
 # The two commands of the README, and what the people who work on lifescope run. Builds go through the CMake presets.
-.PHONY: demo test deps build lint format parity clean
+.PHONY: demo test fuzz deps build lint format parity clean
 SHELL := /bin/bash
 BUILD := build/dev
 
@@ -21,7 +21,14 @@ test: deps
 	deploy/checks/run.sh
 	cmake --preset dev --log-level=WARNING
 	cmake --build --preset dev
+	$(MAKE) fuzz
 	LIFESCOPE_REQUIRE_POSTGRES=1 tests/postgres/with_postgres.sh ctest --test-dir $(BUILD) --output-on-failure
+
+# The readers of foreign files against a bounded number of inputs (tests/fuzz).
+fuzz: deps
+	cmake --preset fuzz --log-level=WARNING
+	cmake --build --preset fuzz
+	ctest --preset fuzz
 
 # Form alone: formatting, include directions, clang-tidy, thread-safety analysis.
 lint: deps

@@ -5,6 +5,11 @@ if(LIFESCOPE_BUILD_TESTS)
   find_package(GTest REQUIRED)
 endif()
 
+if(LIFESCOPE_WITH_TORCH OR LIFESCOPE_BUILD_FUZZERS)
+  find_package(PkgConfig REQUIRED)
+  pkg_check_modules(LIBZIP REQUIRED IMPORTED_TARGET libzip)
+endif()
+
 if(LIFESCOPE_WITH_TORCH)
   find_package(OpenMP REQUIRED)
   find_package(OpenSSL REQUIRED COMPONENTS Crypto)

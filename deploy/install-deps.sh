@@ -12,17 +12,17 @@ cd "$(dirname "$0")/.."
 build_packages=(
   g++ cmake ninja-build make pkg-config ccache lld-14 lld   # build
   libtorch-dev                                              # LibTorch 1.13
-  nlohmann-json3-dev libssl-dev libgtest-dev libgmock-dev
+  nlohmann-json3-dev libssl-dev libzip-dev libgtest-dev libgmock-dev
   libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc
   libabsl-dev libcli11-dev libsqlite3-dev libpqxx-dev
   postgresql                                                # a real database for the tests
   python3 ca-certificates
 )
-check_packages=(clang-14 clang-format-14 clang-tidy-14 git)  # formatting, lint, thread-safety analysis
+check_packages=(clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev git)  # form, lint, thread safety, fuzzing
 # LibTorch is 20 times slower on the reference BLAS. The OpenMP flavour shares LibTorch's thread pool.
 blas_package=libopenblas0-openmp
 runtime_packages=(
-  libtorch1.13 libgrpc++1.51 libprotobuf32 libabsl20220623 libsqlite3-0 libpqxx-6.4 libssl3 libgomp1 ca-certificates
+  libtorch1.13 libgrpc++1.51 libprotobuf32 libabsl20220623 libsqlite3-0 libpqxx-6.4 libssl3 libzip4 libgomp1 ca-certificates
 )
 
 torch=debian gpu=no packages=("${build_packages[@]}" "${check_packages[@]}")
@@ -43,7 +43,7 @@ if [ "$system" != "debian 12" ]; then
   cat >&2 <<EOF
 install-deps: this system is '$system'; the script knows Debian 12.
 Install by hand: a C++20 compiler, CMake 3.25, Ninja, LibTorch 1.13 or later with a fast BLAS, gRPC 1.51 and Protocol
-Buffers 3.21 or later, Abseil, libpqxx 6.4 or 7, SQLite 3.40, OpenSSL, nlohmann-json 3.11, CLI11 2.1, GoogleTest,
+Buffers 3.21 or later, Abseil, libpqxx 6.4 or 7, SQLite 3.40, OpenSSL, libzip 1.7, nlohmann-json 3.11, CLI11 2.1, GoogleTest,
 PostgreSQL 15 (tests). Then run the cmake presets directly. Or use the container: docker compose build.
 EOF
   exit 1

@@ -16,6 +16,8 @@
 namespace lifescope {
 namespace {
 
+namespace fs = std::filesystem;
+
 std::string Reason(int error) { return std::generic_category().message(error); }
 
 // Closes the descriptor at the end of the scope.
@@ -23,6 +25,15 @@ struct Descriptor {
   int fd;
   ~Descriptor() {
     if (fd >= 0) close(fd);
+  }
+};
+
+// Removes what is left at `path` at the end of the scope.
+struct RemovedFolder {
+  fs::path path;
+  ~RemovedFolder() {
+    std::error_code ignored;
+    fs::remove_all(path, ignored);
   }
 };
 
@@ -120,7 +131,7 @@ void WriteFileAtomically(const std::string& path, std::string_view bytes) {
 }
 
 std::string HiddenBeside(const std::string& path, const std::string& suffix) {
-  const std::filesystem::path place(path);
+  const fs::path place(path);
   std::string name = ".";
   name += place.filename().string();
   name += suffix;
@@ -128,9 +139,21 @@ std::string HiddenBeside(const std::string& path, const std::string& suffix) {
 }
 
 void MoveFolder(const std::string& from, const std::string& to) {
-  TORCH_CHECK_VALUE(!std::filesystem::exists(to), to, ": exists already; an artefact is never changed");
+  TORCH_CHECK_VALUE(!fs::exists(to), to, ": exists already; an artefact is never changed");
   TORCH_CHECK_VALUE(rename(from.c_str(), to.c_str()) == 0, to, ": cannot be put in place: ", Reason(errno));
   SyncFolder(FolderOf(to));
+}
+
+void WriteFolderAtomically(const std::string& folder, const std::function<void(const std::string& partial)>& write) {
+  TORCH_CHECK_VALUE(!fs::exists(folder), folder, " exists: an artefact is never overwritten");
+  const RemovedFolder partial{HiddenBeside(fs::absolute(folder).string(), ".partial")};
+  std::error_code error;
+  fs::remove_all(partial.path, error);
+  fs::create_directories(partial.path, error);
+  TORCH_CHECK_VALUE(!error, partial.path.string(), ": cannot be made: ", error.message());
+  write(partial.path);
+  SyncFolder(partial.path);
+  MoveFolder(partial.path, folder);
 }
 
 }  // namespace lifescope

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -47,5 +48,10 @@ std::string HiddenBeside(const std::string& path, const std::string& suffix);
 
 // Puts a finished folder in its place in one step, on disk when it returns. Throws c10::ValueError when `to` exists.
 void MoveFolder(const std::string& from, const std::string& to);
+
+// Makes a new artefact folder in one step: `write` fills the hidden folder beside it (".<name>.partial", emptied first)
+// whose path it is given, then that is renamed. When `write` throws, nothing is left. Throws c10::ValueError when
+// `folder` exists or cannot be made.
+void WriteFolderAtomically(const std::string& folder, const std::function<void(const std::string& partial)>& write);
 
 }  // namespace lifescope

@@ -104,5 +104,29 @@ TEST(WriteFileAtomically, ReadersSeeOneWriteOrTheOther) {
   writer.join();
 }
 
+TEST(WriteFolderAtomically, MakesTheWholeFolderOrNothing) {
+  const std::string home = TemporaryFolder();
+  const auto write = [](const std::string& partial) { WriteFileAtomically(partial + "/file", "1"); };
+  WriteFolderAtomically(home + "/kind/name", write);
+  EXPECT_EQ(ReadFile(home + "/kind/name/file"), "1");
+  EXPECT_THAT(FilesIn(home + "/kind"), testing::ElementsAre("name"));
+  EXPECT_THROW(WriteFolderAtomically(home + "/kind/other",
+                                     [&](const std::string& partial) {
+                                       write(partial);
+                                       throw std::runtime_error("stopped");
+                                     }),
+               std::runtime_error);
+  EXPECT_THAT(FilesIn(home + "/kind"), testing::ElementsAre("name"));
+}
+
+TEST(WriteFolderAtomically, IgnoresWhatAKilledWriterLeftAndOverwritesNothing) {
+  const std::string home = TemporaryFolder();
+  std::filesystem::create_directories(home + "/.name.partial");
+  WriteFileAtomically(home + "/.name.partial/old", "x");
+  WriteFolderAtomically(home + "/name", [](const std::string& partial) { WriteFileAtomically(partial + "/new", "1"); });
+  EXPECT_THAT(FilesIn(home + "/name"), testing::ElementsAre("new"));
+  EXPECT_THAT(ErrorOf([&] { WriteFolderAtomically(home + "/name", [](const std::string&) {}); }), HasSubstr("exists"));
+}
+
 }  // namespace
 }  // namespace lifescope

@@ -1,0 +1,44 @@
+// The records of a zip archive that are stored as they are, without compression.
+//
+// Standard library and libzip only. Everything throws std::invalid_argument: what was found and what was expected.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace lifescope {
+
+// Not thread-safe.
+class StoredZip {
+ public:
+  // `bytes` must outlive the archive. Refuses over `max_records` records, names that occur twice, and records that
+  // together are larger than the archive: what is read never exceeds what is there.
+  StoredZip(std::string_view bytes, size_t max_records);
+  ~StoredZip();
+  StoredZip(StoredZip&&) noexcept;
+  StoredZip& operator=(StoredZip&&) noexcept;
+
+  struct Record {
+    uint64_t index = 0;  // in the archive
+    uint64_t size = 0;   // bytes
+    bool is_stored = true;
+  };
+  const std::map<std::string, Record>& records() const { return records_; }
+  // Throws when there is no such record, or it is compressed or encrypted.
+  const Record& Find(const std::string& name) const;
+  // Throws when the checksum is wrong.
+  std::string Read(const std::string& name) const;
+
+ private:
+  struct Archive;
+  uint64_t AddRecord(uint64_t index, uint64_t left);
+
+  std::unique_ptr<Archive> archive_;
+  std::map<std::string, Record> records_;
+};
+
+}  // namespace lifescope
