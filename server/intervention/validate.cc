@@ -203,17 +203,24 @@ class Validator {
     CheckDictionary(read.dictionary, field + ".features.dictionary");
   }
   void CheckKind(const MlmLogitsRead& read, const std::string& field) const {
+    hyperparameters_.CheckPretrainingHeads(field + ".mlm_logits");
     for (size_t i = 0; i < read.tokens.size(); ++i) CheckToken(read.tokens[i], At(field + ".mlm_logits.tokens", i));
   }
   void CheckKind(const LogitDifferenceRead& read, const std::string& field) const {
+    hyperparameters_.CheckPretrainingHeads(field + ".logit_difference");
     CheckToken(read.token_a, field + ".logit_difference.token_a");
     CheckToken(read.token_b, field + ".logit_difference.token_b");
   }
   void CheckKind(const LogProbabilityRead& read, const std::string& field) const {
+    hyperparameters_.CheckPretrainingHeads(field + ".log_probability");
     CheckToken(read.token, field + ".log_probability.token");
   }
-  void CheckKind(const KlToCleanRead&, const std::string&) const {}
-  void CheckKind(const SopLogitsRead&, const std::string&) const {}
+  void CheckKind(const KlToCleanRead&, const std::string& field) const {
+    hyperparameters_.CheckPretrainingHeads(field + ".kl_to_clean");
+  }
+  void CheckKind(const SopLogitsRead&, const std::string& field) const {
+    hyperparameters_.CheckPretrainingHeads(field + ".sop_logits");
+  }
 
   const Run& run_;
   const Transformer& model_;

@@ -1,7 +1,6 @@
 #include <ATen/ATen.h>
 #include <c10/util/Exception.h>
 
-#include <algorithm>
 #include <set>
 
 #include "server/artifact/artifact.h"
@@ -12,20 +11,16 @@
 namespace lifescope {
 namespace {
 
-// Loss weights that the two public repositories keep in their state dicts; they are no part of the model.
-constexpr const char* kIgnored[] = {"sop_weight", "mlm_weight", "sop_class_weight", "sop_loss.weight", "cls_w",
-                                    "mlm_w",      "cls_a",      "cls_loss.weight"};
 constexpr const char* kFiles[] = {"hparams.json", "model.safetensors", "vocab.tsv"};
-constexpr char kSop[] = "sop_decoder.", kCls[] = "cls_decoder.";
 
 // Reads tensors one by one, remembers which were read and refuses what was not.
-class StateDictReader {
+class WeightReader {
  public:
-  StateDictReader(const SafetensorsFile& file, at::ScalarType dtype, at::Device device)
-      : file_(file), dtype_(dtype), device_(device), has_cls_(file.Contains(std::string(kCls) + "in_layer.weight")) {}
+  WeightReader(const StateDict& state, at::ScalarType dtype, at::Device device)
+      : state_(state), dtype_(dtype), device_(device) {}
 
   at::Tensor Weight(const NamedTensor& expected) {
-    const std::string name = NameInFile(expected.name);
+    const std::string& name = expected.name;
     const at::Tensor tensor = Take(name);
     const bool is_float = tensor.scalar_type() == at::kFloat || tensor.scalar_type() == at::kDouble;
     TORCH_CHECK_VALUE(is_float, Where(name), " has dtype ", tensor.scalar_type(), ", expected Float or Double");
@@ -51,25 +46,18 @@ class StateDictReader {
   }
 
   void CheckAllRead() const {
-    for (const std::string& name : file_.names()) {
-      const bool ignored = std::find(std::begin(kIgnored), std::end(kIgnored), name) != std::end(kIgnored);
-      TORCH_CHECK_VALUE(ignored || read_.count(name) > 0, Where(name),
+    for (const auto& [name, tensor] : state_.tensors) {
+      TORCH_CHECK_VALUE(IsLossWeight(name) || read_.count(name) > 0, Where(name),
                         " is unknown: no part of a life2vec model with these hyperparameters");
     }
   }
 
-  std::string Where(const std::string& name) const { return file_.path() + ": tensor '" + name + "'"; }
+  std::string Where(const std::string& name) const { return state_.Where(name); }
 
  private:
-  // The original repository calls the light one's `sop_decoder` `cls_decoder`.
-  std::string NameInFile(const std::string& name) const {
-    const std::string sop = kSop;
-    return has_cls_ && name.compare(0, sop.size(), sop) == 0 ? kCls + name.substr(sop.size()) : name;
-  }
-
   at::Tensor Take(const std::string& name) {
     read_.insert(name);
-    return file_.Read(name);
+    return state_.Read(name);
   }
 
   bool Flag(const std::string& name) {
@@ -79,39 +67,47 @@ class StateDictReader {
     return flag.item<bool>();
   }
 
-  const SafetensorsFile& file_;
+  const StateDict& state_;
   const at::ScalarType dtype_;
   const at::Device device_;
-  const bool has_cls_;
   std::set<std::string> read_;
 };
 
+void ReadMlmDecoder(WeightReader& reader, const Hyperparameters& hyperparameters, Weights* weights) {
+  const NamedTensor decoder = MlmDecoder(*weights, hyperparameters);
+  *decoder.tensor = reader.Weight(decoder);
+  if (!hyperparameters.weight_tying) return;
+  TORCH_CHECK_VALUE(at::equal(weights->mlm.decoder, weights->embedding.token), reader.Where(decoder.name),
+                    " differs from the token matrix of the embedding, to which hparams.json ties it");
+  weights->mlm.decoder = weights->embedding.token;
+}
+
 }  // namespace
 
-Weights ReadWeights(const SafetensorsFile& file, const Hyperparameters& hyperparameters, at::ScalarType dtype,
+Weights ReadWeights(const StateDict& state, const Hyperparameters& hyperparameters, at::ScalarType dtype,
                     at::Device device) {
   TORCH_CHECK_VALUE(dtype == at::kFloat || dtype == at::kDouble, "a model runs in Float or Double, not ", dtype);
-  StateDictReader reader(file, dtype, device);
+  const bool heads = hyperparameters.pretraining_heads;
+  WeightReader reader(state, dtype, device);
   Weights weights;
   weights.blocks.resize(static_cast<size_t>(hyperparameters.n_encoders));
   if (hyperparameters.parametrize_emb) {
     weights.embedding.center = reader.Buffers(kTokenCenter, hyperparameters.vocab_size);
-    weights.mlm.center = reader.Buffers(kMlmCenter, hyperparameters.vocab_size);
+    if (heads) weights.mlm.center = reader.Buffers(kMlmCenter, hyperparameters.vocab_size);
   }
   for (const NamedTensor& named : NamedTensors(weights, hyperparameters)) *named.tensor = reader.Weight(named);
   for (int64_t layer = 0; layer < hyperparameters.n_encoders; ++layer) {
     const NamedTensor projection = Projection(weights, layer, hyperparameters);
     *projection.tensor = reader.Weight(projection);
   }
-  const NamedTensor decoder = MlmDecoder(weights, hyperparameters);
-  *decoder.tensor = reader.Weight(decoder);
+  if (heads) ReadMlmDecoder(reader, hyperparameters, &weights);
   reader.CheckAllRead();
-  if (hyperparameters.weight_tying) {
-    TORCH_CHECK_VALUE(at::equal(weights.mlm.decoder, weights.embedding.token), reader.Where(decoder.name),
-                      " differs from the token matrix of the embedding, to which hparams.json ties it");
-    weights.mlm.decoder = weights.embedding.token;
-  }
   return weights;
+}
+
+Weights ReadWeights(const SafetensorsFile& file, const Hyperparameters& hyperparameters, at::ScalarType dtype,
+                    at::Device device) {
+  return ReadWeights(StateDictOf(file), hyperparameters, dtype, device);
 }
 
 LoadedModel LoadModel(const std::string& folder, at::ScalarType dtype, at::Device device) {

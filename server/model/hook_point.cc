@@ -71,7 +71,10 @@ bool NeedsGlobalHeads(Site site) {
   return site == Site::kPhiQ || site == Site::kPhiK || site == Site::kKv || site == Site::kKsum;
 }
 
+bool NeedsHeads(Site site) { return site == Site::kMlmAct || site == Site::kMlmNormed || site == Site::kSopAct; }
+
 bool Exists(const SiteInfo& info, const Hyperparameters& hyperparameters) {
+  if (NeedsHeads(info.site)) return hyperparameters.pretraining_heads;
   if (NeedsGlobalHeads(info.site)) return hyperparameters.n_global() > 0;
   if (info.site == Site::kPatternLocal) return hyperparameters.n_local > 0;
   return true;
@@ -107,6 +110,7 @@ void HookPoint::CheckLayer(const Hyperparameters& hyperparameters) const {
     TORCH_CHECK_VALUE(layer == -1, "hook point '", ToString(), "' is outside the layers, but layer ", layer,
                       " is given");
   }
+  if (NeedsHeads(site)) hyperparameters.CheckPretrainingHeads("hook point '" + ToString() + "'");
   TORCH_CHECK_VALUE(Exists(info, hyperparameters), "hook point '", ToString(), "': the model has ",
                     hyperparameters.n_global(), " global and ", hyperparameters.n_local, " local heads");
 }

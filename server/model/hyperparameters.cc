@@ -108,6 +108,7 @@ Hyperparameters Hyperparameters::Parse(const std::string& text, const std::strin
   h.norm_input_emb = reader.Flag("norm_input_emb", h.norm_input_emb);
   h.norm_output_emb = reader.Flag("norm_output_emb", h.norm_output_emb);
   h.weight_tying = reader.WeightTying();
+  h.pretraining_heads = reader.Flag("pretraining_heads", h.pretraining_heads);
   h.epsilon = reader.Number("epsilon", h.epsilon, 1);
   h.emb_dropout = reader.Number("emb_dropout", h.emb_dropout, 1);
   h.fw_dropout = reader.Number("fw_dropout", h.fw_dropout, 1);
@@ -119,6 +120,11 @@ Hyperparameters Hyperparameters::Parse(const std::string& text, const std::strin
   TORCH_CHECK_VALUE(h.n_local <= h.n_heads, source, ": field 'n_local' is ", h.n_local, ", expected at most n_heads ",
                     h.n_heads);
   return h;
+}
+
+void Hyperparameters::CheckPretrainingHeads(const std::string& what) const {
+  TORCH_CHECK_VALUE(pretraining_heads, what, ": the model has no masked-token and no sentence-order head, ",
+                    "its weights were saved without them");
 }
 
 std::string Hyperparameters::ToJson() const {
@@ -142,6 +148,7 @@ std::string Hyperparameters::ToJson() const {
   json["norm_input_emb"] = norm_input_emb;
   json["norm_output_emb"] = norm_output_emb;
   json["weight_tying"] = weight_tying ? "wt" : "none";
+  json["pretraining_heads"] = pretraining_heads;
   json["epsilon"] = epsilon;
   json["emb_dropout"] = emb_dropout;
   json["fw_dropout"] = fw_dropout;

@@ -29,11 +29,16 @@ struct Hyperparameters {
   bool weight_tying = true;
   // Of ScaleNorm.
   double epsilon = 1e-6;
+  // Whether the model has the two heads of pre-training. Not a published name: lifescope's own, for weights that were
+  // saved without them (`transformer.state_dict()`).
+  bool pretraining_heads = true;
   // Used in training alone.
   double emb_dropout = 0.1, fw_dropout = 0.1, att_dropout = 0.1, dc_dropout = 0.1;
 
   int64_t head_dim() const { return hidden_size / n_heads; }
   int64_t n_global() const { return n_heads - n_local; }
+  // Throws c10::ValueError that begins with `what` when the model has no pre-training heads.
+  void CheckPretrainingHeads(const std::string& what) const;
 
   // Parses the text of an hparams.json. Throws c10::ValueError naming the field, what was found and what
   // was expected: missing or non-positive sizes, heads that do not divide hidden_size, an unknown hidden_act,

@@ -18,8 +18,9 @@ struct NamedTensor {
   at::Tensor* tensor;
 };
 
-// Every trainable tensor but the MLM decoder, which may be tied. `weights.blocks` has its length and
-// `weights.embedding.center.enabled` its value. Names do not depend on the hyperparameters.
+// Every trainable tensor but the MLM decoder, which may be tied; those of the heads where there are heads.
+// `weights.blocks` has its length and `weights.embedding.center.enabled` its value. Names do not depend on the other
+// hyperparameters.
 std::vector<NamedTensor> NamedTensors(Weights& weights, const Hyperparameters& hyperparameters);
 NamedTensor MlmDecoder(Weights& weights, const Hyperparameters& hyperparameters);
 // The FAVOR+ projection of a layer: part of the state dict, never trained.

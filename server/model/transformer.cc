@@ -14,8 +14,9 @@ Transformer::Transformer(Hyperparameters hyperparameters, Weights weights)
     : hyperparameters_(hyperparameters), weights_(std::move(weights)) {
   TORCH_CHECK_VALUE(static_cast<int64_t>(weights_.blocks.size()) == hyperparameters_.n_encoders, "the weights have ",
                     weights_.blocks.size(), " layers, the hyperparameters say ", hyperparameters_.n_encoders);
-  if (hyperparameters_.weight_tying) weights_.mlm.decoder = weights_.embedding.token;
   token_embedding_ = CenterTokens(weights_.embedding.token, weights_.embedding.center);
+  if (!hyperparameters_.pretraining_heads) return;
+  if (hyperparameters_.weight_tying) weights_.mlm.decoder = weights_.embedding.token;
   mlm_decoder_ = CenterTokens(weights_.mlm.decoder, weights_.mlm.center);
 }
 
@@ -51,10 +52,12 @@ at::Tensor Transformer::Block(int64_t layer, const at::Tensor& x, const Attentio
 }
 
 at::Tensor Transformer::MlmLogits(const at::Tensor& rows, const ForwardOptions& options) const {
+  hyperparameters_.CheckPretrainingHeads("masked-token logits");
   return MlmHead(weights_.mlm, mlm_decoder_, rows, ForwardPass{options});
 }
 
 at::Tensor Transformer::SopLogits(const at::Tensor& cls, const ForwardOptions& options) const {
+  hyperparameters_.CheckPretrainingHeads("sentence-order logits");
   return SopHead(weights_.sop, hyperparameters_.epsilon, cls, ForwardPass{options});
 }
 

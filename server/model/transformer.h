@@ -45,6 +45,7 @@ class Transformer {
   // c10::IndexError naming value and position.
   at::Tensor Forward(const PackedBatch& batch, const ForwardOptions& options = {}) const;
 
+  // Both heads throw c10::ValueError where hyperparameters().pretraining_heads is false.
   // Masked-token logits of rows of the final residual stream: [rows, hidden] -> [rows, vocabulary].
   at::Tensor MlmLogits(const at::Tensor& rows, const ForwardOptions& options = {}) const;
 
@@ -64,7 +65,7 @@ class Transformer {
   Hyperparameters hyperparameters_;
   Weights weights_;
   at::Tensor token_embedding_;  // [vocabulary, hidden], centred
-  at::Tensor mlm_decoder_;      // [vocabulary, hidden], centred
+  at::Tensor mlm_decoder_;      // [vocabulary, hidden], centred; undefined without heads
 };
 
 // A model folder {model.safetensors, hparams.json, vocab.tsv} read and checked. `vocab.tsv` is not read here.

@@ -61,6 +61,7 @@ std::vector<NamedTensor> NamedTensors(Weights& weights, const Hyperparameters& h
     all.push_back({name + "position_sublayer.norm.weights", {1}, &block.gate_mlp});
   }
 
+  if (!hyperparameters.pretraining_heads) return all;
   all.push_back({"mlm_decoder.V.weight", {hidden, hidden}, &weights.mlm.v});
   all.push_back({"mlm_decoder.V.bias", {hidden}, &weights.mlm.b_v});
   all.push_back({"mlm_decoder.g", {1}, &weights.mlm.g});
@@ -86,23 +87,27 @@ NamedTensor Projection(Weights& weights, int64_t layer, const Hyperparameters& h
 
 std::map<std::string, at::Tensor> ToStateDict(const Weights& weights, const Hyperparameters& hyperparameters) {
   Weights view = weights;  // tensors are handles: this copies no data
-  if (hyperparameters.weight_tying) view.mlm.decoder = view.embedding.token;
   std::vector<NamedTensor> all = NamedTensors(view, hyperparameters);
-  all.push_back(MlmDecoder(view, hyperparameters));
+  if (hyperparameters.pretraining_heads) {
+    if (hyperparameters.weight_tying) view.mlm.decoder = view.embedding.token;
+    all.push_back(MlmDecoder(view, hyperparameters));
+  }
   for (int64_t layer = 0; layer < hyperparameters.n_encoders; ++layer) {
     all.push_back(Projection(view, layer, hyperparameters));
   }
   std::map<std::string, at::Tensor> state;
   for (const NamedTensor& named : all) state[named.name] = named.tensor->detach();
   AddCenter(kTokenCenter, view.embedding.center, &state);
-  AddCenter(kMlmCenter, view.mlm.center, &state);
+  AddCenter(kMlmCenter, view.mlm.center, &state);  // disabled where there is no head
   return state;
 }
 
 std::vector<std::pair<std::string, at::Tensor*>> TrainableTensors(Weights& weights) {
+  Hyperparameters names;
+  names.pretraining_heads = weights.mlm.decoder.defined();
   std::vector<std::pair<std::string, at::Tensor*>> trainable;
-  for (const NamedTensor& named : NamedTensors(weights, {})) trainable.emplace_back(named.name, named.tensor);
-  if (!weights.mlm.decoder.is_same(weights.embedding.token)) {
+  for (const NamedTensor& named : NamedTensors(weights, names)) trainable.emplace_back(named.name, named.tensor);
+  if (names.pretraining_heads && !weights.mlm.decoder.is_same(weights.embedding.token)) {
     const NamedTensor decoder = MlmDecoder(weights, {});
     trainable.emplace_back(decoder.name, decoder.tensor);
   }

@@ -10,6 +10,7 @@
 
 #include "server/artifact/safetensors.h"
 #include "server/model/hyperparameters.h"
+#include "server/model/state_dict.h"
 
 namespace lifescope {
 
@@ -57,6 +58,7 @@ struct SopHeadWeights {
   at::Tensor w_out, b_out;  // [3, hidden], [3]
 };
 
+// The tensors of the two heads are undefined in a model without them.
 struct Weights {
   EmbeddingWeights embedding;
   std::vector<BlockWeights> blocks;
@@ -64,9 +66,11 @@ struct Weights {
   SopHeadWeights sop;
 };
 
-// Reads a state dict by its original names, of either public repository (`sop_decoder` or `cls_decoder`). Strict:
-// a missing or unknown tensor, a wrong shape or dtype, a non-finite value, tied tensors that differ: each throws
-// c10::ValueError naming file, tensor, found and expected. `dtype` is kFloat or kDouble.
+// Reads a state dict by the names of either public repository. Strict: a missing or unknown tensor, a wrong shape or
+// dtype, a non-finite value, tied tensors that differ: each throws c10::ValueError naming file, tensor, found and
+// expected. `dtype` is kFloat or kDouble.
+Weights ReadWeights(const StateDict& state, const Hyperparameters& hyperparameters, at::ScalarType dtype,
+                    at::Device device);
 Weights ReadWeights(const SafetensorsFile& file, const Hyperparameters& hyperparameters, at::ScalarType dtype,
                     at::Device device);
 

@@ -236,6 +236,29 @@ TEST(ValidateRun, DocumentsThatAnEditDoesNotCoverMayBeShorter) {
   EXPECT_NO_THROW(ValidateRun(run, SmallModel()));
 }
 
+TEST(ValidateRun, AModelWithoutHeadsHasActivationsAndNoLogits) {
+  Hyperparameters hyperparameters = SmallModel().hyperparameters();
+  hyperparameters.pretraining_heads = false;
+  Weights weights = SmallModel().weights();
+  weights.mlm = {};
+  weights.sop = {};
+  const Transformer encoder(hyperparameters, weights);
+  lifescope::Run run = SmallRun();
+  const int64_t read = AddActivationRead(&run, "blocks.1.hook_resid_post");
+  EXPECT_TRUE(
+      SameBits(TensorOf(Execute(run, encoder).clean[0], read), TensorOf(Execute(run, SmallModel()).clean[0], read)));
+  for (const ReadKind& kind : {ReadKind(MlmLogitsRead{}), ReadKind(LogitDifferenceRead{1, 2}),
+                               ReadKind(LogProbabilityRead{1}), ReadKind(KlToCleanRead{}), ReadKind(SopLogitsRead{})}) {
+    run.reads[0].kind = kind;
+    try {
+      ValidateRun(run, encoder);
+      FAIL() << "was not refused";
+    } catch (const c10::ValueError& error) {
+      EXPECT_THAT(error.what_without_backtrace(), ::testing::HasSubstr(": the model has no masked-token"));
+    }
+  }
+}
+
 TEST(Execute, RefusesBatchesWithoutTokens) {
   ExecuteOptions options;
   options.batch_tokens = 0;
