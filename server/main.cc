@@ -33,6 +33,7 @@ int main(int argc, char** argv) {
   lifescope::AddMigrateCommand(app);
   lifescope::AddSynthesizeCommand(app);
   lifescope::AddImportCommand(app);
+  lifescope::AddImportModelCommand(app);
   lifescope::AddPretrainCommand(app);
   lifescope::AddTrainSaeCommand(app);
   lifescope::AddIndexCommand(app);

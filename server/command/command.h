@@ -12,6 +12,7 @@ void AddServeCommand(CLI::App& app);
 void AddMigrateCommand(CLI::App& app);
 void AddSynthesizeCommand(CLI::App& app);
 void AddImportCommand(CLI::App& app);
+void AddImportModelCommand(CLI::App& app);
 void AddPretrainCommand(CLI::App& app);
 void AddTrainSaeCommand(CLI::App& app);
 void AddIndexCommand(CLI::App& app);
