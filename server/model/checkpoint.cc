@@ -21,13 +21,7 @@ class WeightReader {
 
   at::Tensor Weight(const NamedTensor& expected) {
     const std::string& name = expected.name;
-    const at::Tensor tensor = Take(name);
-    const bool is_float = tensor.scalar_type() == at::kFloat || tensor.scalar_type() == at::kDouble;
-    TORCH_CHECK_VALUE(is_float, Where(name), " has dtype ", tensor.scalar_type(), ", expected Float or Double");
-    TORCH_CHECK_VALUE(tensor.sizes() == at::IntArrayRef(expected.shape), Where(name), " has shape ", tensor.sizes(),
-                      ", expected ", at::IntArrayRef(expected.shape));
-    TORCH_CHECK_VALUE(at::isfinite(tensor).all().item<bool>(), Where(name), " holds NaN or infinity");
-    return tensor.to(device_, dtype_);
+    return CheckedWeight(Take(name), expected, Where(name), dtype_, device_);
   }
 
   Center Buffers(const std::string& prefix, int64_t vocabulary) {

@@ -18,32 +18,34 @@
 namespace lifescope {
 
 enum class Site {
-  kEmbedToken,    // hook_embed_token          [tokens, hidden]  after centring
-  kEmbedAge,      // hook_embed_age            [tokens, hidden]  times its gate
-  kEmbedAbspos,   // hook_embed_abspos         [tokens, hidden]  times its gate
-  kEmbedSegment,  // hook_embed_segment        [tokens, hidden]  times its gate
-  kEmbed,         // hook_embed                [tokens, hidden]  sum of the four
-  kResidPre,      // blocks.i.hook_resid_pre   [tokens, hidden]
-  kQ,             // blocks.i.attn.hook_q      [tokens, heads, head_dim]  global heads first
-  kK,             // blocks.i.attn.hook_k
-  kV,             // blocks.i.attn.hook_v
-  kPhiQ,          // blocks.i.attn.hook_phi_q  [tokens, global heads, random features]
-  kPhiK,          // blocks.i.attn.hook_phi_k
-  kKv,            // blocks.i.attn.hook_kv     [documents, global heads, random features, head_dim]
-  kKsum,          // blocks.i.attn.hook_ksum   [documents, global heads, random features], padding included
-  kPatternLocal,  // blocks.i.attn.hook_pattern_local  [windows, local heads, w, 3w]
-  kZ,             // blocks.i.attn.hook_z      [tokens, heads, head_dim]  before the output projection
-  kAttnOut,       // blocks.i.hook_attn_out    [tokens, hidden]  before the ReZero gate
-  kAttnContrib,   // blocks.i.hook_attn_contrib  times the gate
-  kResidMid,      // blocks.i.hook_resid_mid
-  kMlpPre,        // blocks.i.mlp.hook_pre     [tokens, hidden_ff]
-  kMlpPost,       // blocks.i.mlp.hook_post    [tokens, hidden_ff]
-  kMlpOut,        // blocks.i.hook_mlp_out     [tokens, hidden]  before the gate
-  kMlpContrib,    // blocks.i.hook_mlp_contrib
-  kResidPost,     // blocks.i.hook_resid_post
-  kMlmAct,        // mlm.hook_act              [rows, hidden]  tanh(V x)
-  kMlmNormed,     // mlm.hook_normed           [rows, hidden]
-  kSopAct,        // sop.hook_act              [documents, hidden]  swish(in_layer x)
+  kEmbedToken,     // hook_embed_token          [tokens, hidden]  after centring
+  kEmbedAge,       // hook_embed_age            [tokens, hidden]  times its gate
+  kEmbedAbspos,    // hook_embed_abspos         [tokens, hidden]  times its gate
+  kEmbedSegment,   // hook_embed_segment        [tokens, hidden]  times its gate
+  kEmbed,          // hook_embed                [tokens, hidden]  sum of the four
+  kResidPre,       // blocks.i.hook_resid_pre   [tokens, hidden]
+  kQ,              // blocks.i.attn.hook_q      [tokens, heads, head_dim]  global heads first
+  kK,              // blocks.i.attn.hook_k
+  kV,              // blocks.i.attn.hook_v
+  kPhiQ,           // blocks.i.attn.hook_phi_q  [tokens, global heads, random features]
+  kPhiK,           // blocks.i.attn.hook_phi_k
+  kKv,             // blocks.i.attn.hook_kv     [documents, global heads, random features, head_dim]
+  kKsum,           // blocks.i.attn.hook_ksum   [documents, global heads, random features], padding included
+  kPatternLocal,   // blocks.i.attn.hook_pattern_local  [windows, local heads, w, 3w]
+  kZ,              // blocks.i.attn.hook_z      [tokens, heads, head_dim]  before the output projection
+  kAttnOut,        // blocks.i.hook_attn_out    [tokens, hidden]  before the ReZero gate
+  kAttnContrib,    // blocks.i.hook_attn_contrib  times the gate
+  kResidMid,       // blocks.i.hook_resid_mid
+  kMlpPre,         // blocks.i.mlp.hook_pre     [tokens, hidden_ff]
+  kMlpPost,        // blocks.i.mlp.hook_post    [tokens, hidden_ff]
+  kMlpOut,         // blocks.i.hook_mlp_out     [tokens, hidden]  before the gate
+  kMlpContrib,     // blocks.i.hook_mlp_contrib
+  kResidPost,      // blocks.i.hook_resid_post
+  kMlmAct,         // mlm.hook_act              [rows, hidden]  tanh(V x)
+  kMlmNormed,      // mlm.hook_normed           [rows, hidden]
+  kSopAct,         // sop.hook_act              [documents, hidden]  swish(in_layer x)
+  kPoolPattern,    // heads.<name>.hook_pool_pattern    [tokens, contexts]  weights of the pooling: sum 1 per document
+  kPersonSummary,  // heads.<name>.hook_person_summary  [documents, hidden]  what the head's output layer reads
 };
 
 // What a row of an activation is.
@@ -53,8 +55,12 @@ struct HookPoint {
   Site site = Site::kEmbed;
   // Layer, or -1 for sites outside the blocks.
   int64_t layer = -1;
+  // Name of the fine-tuned head that it is in; empty for sites of the model itself.
+  std::string head = "";
 
-  friend bool operator==(const HookPoint& a, const HookPoint& b) { return a.site == b.site && a.layer == b.layer; }
+  friend bool operator==(const HookPoint& a, const HookPoint& b) {
+    return a.site == b.site && a.layer == b.layer && a.head == b.head;
+  }
 
   // "blocks.3.hook_resid_post".
   std::string ToString() const;
@@ -66,9 +72,10 @@ struct HookPoint {
 };
 
 RowKind RowKindOf(Site site);
-// Sizes after the row: {hidden}, {heads, head_dim}, {hidden_ff}...
+// Sizes after the row: {hidden}, {heads, head_dim}, {hidden_ff}... Throws c10::ValueError at kPoolPattern, whose width
+// is the head's number of contexts.
 std::vector<int64_t> ShapeAt(const HookPoint& point, const Hyperparameters& hyperparameters);
-// Every hook point of a model, in the order of the forward pass.
+// Every hook point of a model, in the order of the forward pass; those of fine-tuned heads are no part of it.
 std::vector<HookPoint> AllHookPoints(const Hyperparameters& hyperparameters);
 
 // Functions to call at hook points during one forward pass: an argument of the call, never state of the model.

@@ -1,4 +1,4 @@
-// The one list of trainable tensors: field, state-dict name and shape. Private to server/model.
+// The one list of tensors of a model and of a decoder: field, state-dict name and shape. Private to server/model.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "server/model/decoder.h"
 #include "server/model/hyperparameters.h"
 #include "server/model/weights.h"
 
@@ -25,6 +26,16 @@ std::vector<NamedTensor> NamedTensors(Weights& weights, const Hyperparameters& h
 NamedTensor MlmDecoder(Weights& weights, const Hyperparameters& hyperparameters);
 // The FAVOR+ projection of a layer: part of the state dict, never trained.
 NamedTensor Projection(Weights& weights, int64_t layer, const Hyperparameters& hyperparameters);
+
+// Every tensor of a decoder, under its state-dict name.
+std::vector<NamedTensor> NamedTensors(Decoder& decoder, const DecoderShape& shape);
+// State-dict names that the published class of the decoder owns and never uses ("decoder.rezero.weights").
+const std::vector<std::string>& UnusedTensors(const Decoder& decoder);
+
+// A tensor of a file as a weight: checked against shape, dtype (FLOAT or DOUBLE) and for finite values, in the dtype
+// and on the device asked for. Throws c10::ValueError that starts with `where`, the file and the tensor's name in it.
+at::Tensor CheckedWeight(const at::Tensor& tensor, const NamedTensor& expected, const std::string& where,
+                         at::ScalarType dtype, at::Device device);
 
 // Prefix of the Center buffers (norm, use_ignore_index, ignore_index) of the two token matrices.
 inline constexpr char kTokenCenter[] = "transformer.embedding.token.parametrizations.weight.0.";

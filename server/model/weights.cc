@@ -1,6 +1,7 @@
 #include "server/model/weights.h"
 
 #include <ATen/ATen.h>
+#include <c10/util/Exception.h>
 
 #include "server/model/named_tensors.h"
 
@@ -83,6 +84,16 @@ NamedTensor Projection(Weights& weights, int64_t layer, const Hyperparameters& h
   return {LayerName(static_cast<size_t>(layer)) + "attention.attention.fast_attention.projection_matrix",
           {hyperparameters.num_random_features, hyperparameters.head_dim()},
           &weights.blocks[static_cast<size_t>(layer)].projection};
+}
+
+at::Tensor CheckedWeight(const at::Tensor& tensor, const NamedTensor& expected, const std::string& where,
+                         at::ScalarType dtype, at::Device device) {
+  const bool is_float = tensor.scalar_type() == at::kFloat || tensor.scalar_type() == at::kDouble;
+  TORCH_CHECK_VALUE(is_float, where, " has dtype ", tensor.scalar_type(), ", expected Float or Double");
+  TORCH_CHECK_VALUE(tensor.sizes() == at::IntArrayRef(expected.shape), where, " has shape ", tensor.sizes(),
+                    ", expected ", at::IntArrayRef(expected.shape));
+  TORCH_CHECK_VALUE(at::isfinite(tensor).all().item<bool>(), where, " holds NaN or infinity");
+  return tensor.to(device, dtype);
 }
 
 std::map<std::string, at::Tensor> ToStateDict(const Weights& weights, const Hyperparameters& hyperparameters) {

@@ -28,11 +28,21 @@ TEST(HookPoint, NamesRoundTripAndDiffer) {
   EXPECT_EQ((HookPoint{Site::kPhiK, 12}.ToString()), "blocks.12.attn.hook_phi_k");
 }
 
+TEST(HookPoint, ASiteOfAHeadHasTheHeadsName) {
+  for (const char* name : {"heads.heart.hook_person_summary", "heads.v1.2.hook_pool_pattern"}) {
+    EXPECT_EQ(HookPoint::Parse(name).ToString(), name);
+  }
+  EXPECT_EQ(HookPoint::Parse("heads.v1.2.hook_pool_pattern").head, "v1.2");
+  EXPECT_FALSE((HookPoint{Site::kPersonSummary, -1, "a"} == HookPoint{Site::kPersonSummary, -1, "b"}));
+  EXPECT_EQ(ShapeAt({Site::kPersonSummary, -1, "a"}, SmallHyperparameters()), std::vector<int64_t>{20});
+}
+
 TEST(HookPoint, UnknownNamesAreRefusedWithTheKnownOnes) {
   for (const char* name :
        {"", "hook_nothing", "blocks.hook_q", "blocks.1.hook_embed", "hook_resid_post", "blocks.-1.hook_resid_post",
         "blocks.1.", "blocks.1", "blocks.99999999999999999999.hook_resid_post", "blocks.1 .hook_resid_post",
-        "Blocks.1.hook_resid_post", "blocks.1.hook_resid_post "}) {
+        "Blocks.1.hook_resid_post", "blocks.1.hook_resid_post ", "blocks.hook_embed", "heads.hook_embed",
+        "heads..hook_person_summary", "hook_person_summary", "heads.a.hook_embed", "heads.a"}) {
     EXPECT_THAT(MessageOf<c10::ValueError>([&] { HookPoint::Parse(name); }),
                 AllOf(HasSubstr(c10::str("'", name, "'")), HasSubstr("blocks.<layer>.hook_resid_post")));
   }
