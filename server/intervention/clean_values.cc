@@ -54,7 +54,7 @@ const at::Tensor& CleanValues::Rows(int64_t document, const HookPoint& point) co
 }
 
 const at::Tensor& CleanValues::Mean(const HookPoint& point, const std::vector<int64_t>& documents) {
-  at::Tensor& mean = means_[{-1, static_cast<int64_t>(point.site), point.layer, documents}];
+  at::Tensor& mean = means_[{-1, point.ToString(), documents}];
   if (mean.defined()) return mean;
   at::Tensor sum;
   int64_t count = 0;
@@ -71,7 +71,7 @@ const at::Tensor& CleanValues::Mean(const HookPoint& point, const std::vector<in
 const at::Tensor& CleanValues::FeatureMean(int64_t dictionary, const std::vector<int64_t>& documents) {
   const Dictionary& encoder = *run_.dictionaries[dictionary].dictionary;
   const HookPoint& point = run_.dictionaries[dictionary].hook_point;
-  at::Tensor& mean = means_[{dictionary, static_cast<int64_t>(point.site), point.layer, documents}];
+  at::Tensor& mean = means_[{dictionary, point.ToString(), documents}];
   if (mean.defined()) return mean;
   at::Tensor sum;
   int64_t count = 0;

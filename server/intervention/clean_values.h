@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <string>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -31,14 +32,15 @@ class CleanValues {
   const at::Tensor& Rows(int64_t document, const HookPoint& point) const;
   const at::Tensor& Final(int64_t document) const { return final_[document]; }
 
-  // Mean over all real positions of the documents, accumulated in float64: [channels], or of a dictionary's features.
+  // Mean over all rows of the documents (real positions; one each at a person summary), accumulated in float64:
+  // [channels], or of a dictionary's features.
   const at::Tensor& Mean(const HookPoint& point, const std::vector<int64_t>& documents);
   const at::Tensor& FeatureMean(int64_t dictionary, const std::vector<int64_t>& documents);
 
  private:
   void Want(int64_t document, const HookPoint& point);
-  // Dictionary (-1: none), hook point, documents.
-  using MeanKey = std::tuple<int64_t, int64_t, int64_t, std::vector<int64_t>>;
+  // Dictionary (-1: none), hook point's name, documents.
+  using MeanKey = std::tuple<int64_t, std::string, std::vector<int64_t>>;
 
   const Run& run_;
   std::vector<std::vector<HookPoint>> points_;

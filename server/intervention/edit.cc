@@ -20,7 +20,8 @@ class CellCompiler {
     cells_.channels = EditedChannels(edit_.target, model_.hyperparameters());
     std::visit([this](const auto& mode) { Resolve(mode); }, edit_.mode);
     if (cells_.positions.empty()) {
-      cells_.positions = ResolvePositions(edit_.positions, run_.documents[document_], "positions");
+      cells_.positions =
+          ResolveRows(EditHookPoint(run_, edit_.target), edit_.positions, run_.documents[document_], "positions");
     }
     cells_.values = cells_.values.to(model_.device(), model_.dtype());
     return std::move(cells_);

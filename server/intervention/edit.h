@@ -17,7 +17,7 @@ namespace lifescope {
 struct CellEdit {
   enum class Operation { kSet, kScale, kAdd };
 
-  std::vector<int64_t> positions;  // ascending
+  std::vector<int64_t> positions;  // ascending rows of the document
   std::vector<int64_t> channels;
   Operation operation = Operation::kSet;
   // [1], [channels] or [positions, channels]; of the run's dtype, on its device.

@@ -15,10 +15,9 @@
 namespace lifescope {
 namespace {
 
-// A change of the rows [begin, begin + length) of a batch.
+// A change of some rows of a batch.
 struct SlicedChange {
-  int64_t begin = 0;
-  int64_t length = 0;
+  RowRange rows;
   RowChange change;
 };
 
@@ -27,7 +26,7 @@ Hooks::Hook ChangeSlices(std::vector<SlicedChange> changes) {
   return [changes = std::move(changes)](const at::Tensor& activation) {
     at::Tensor changed = activation.clone(at::MemoryFormat::Contiguous);
     const at::Tensor rows = changed.flatten(1);
-    for (const SlicedChange& slice : changes) slice.change(rows.narrow(0, slice.begin, slice.length));
+    for (const SlicedChange& slice : changes) slice.change(rows.narrow(0, slice.rows.begin, slice.rows.count));
     return changed;
   };
 }
@@ -51,9 +50,12 @@ class Execution {
  private:
   // Layers that a row must run; -1: it need not run.
   int64_t LayersFor(const ForwardRow& row) const {
-    int64_t layers = LayersForReads(run_, row.document, model_.hyperparameters().n_encoders);
+    const int64_t n_encoders = model_.hyperparameters().n_encoders;
+    int64_t layers = LayersForReads(run_, row.document, n_encoders);
     if (row.intervention >= 0) return layers;
-    for (const HookPoint& point : clean_.WantedPoints(row.document)) layers = std::max(layers, LayersThrough(point));
+    for (const HookPoint& point : clean_.WantedPoints(row.document)) {
+      layers = std::max(layers, LayersThrough(point, n_encoders));
+    }
     return layers;
   }
 
@@ -120,10 +122,18 @@ class Execution {
     options.layer_count = 0;
     for (const ForwardRow& row : rows) options.layer_count = std::max(options.layer_count, LayersFor(row));
     output.final = model_.Forward(batch, options);
+    if (options.layer_count == model_.hyperparameters().n_encoders) RunHeads(hooks, &output);
     for (size_t row = 0; row < rows.size(); ++row) {
       if (rows[row].intervention < 0) KeepCleanValues(rows[row].document, row, output);
     }
     TakeReads(run_, model_, clean_, rows, output);
+  }
+
+  void RunHeads(const Hooks& hooks, ForwardOutput* output) const {
+    for (const RunHead& entry : run_.heads) {
+      const at::Tensor logits = entry.head->Logits(output->final, output->offsets, {&hooks, entry.name});
+      output->class_probabilities.push_back(entry.head->Probabilities(logits));
+    }
   }
 
   PackedBatch Pack(const std::vector<ForwardRow>& rows) const {
@@ -145,8 +155,7 @@ class Execution {
         auto at_point = std::find_if(by_point.begin(), by_point.end(),
                                      [&](const auto& entry) { return entry.first == placed.hook_point; });
         if (at_point == by_point.end()) at_point = by_point.insert(by_point.end(), {placed.hook_point, {}});
-        at_point->second.push_back(
-            {batch.offsets[row], batch.length(static_cast<int64_t>(row)), std::move(placed.change)});
+        at_point->second.push_back({RowsAt(placed.hook_point, batch.offsets, row), std::move(placed.change)});
       }
     }
     for (auto& [point, changes] : by_point) hooks->Add(point, ChangeSlices(std::move(changes)));

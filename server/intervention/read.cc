@@ -58,6 +58,7 @@ struct MlmReader {
   at::Tensor operator()(const ActivationRead&) const { return {}; }
   at::Tensor operator()(const FeatureRead&) const { return {}; }
   at::Tensor operator()(const SopLogitsRead&) const { return {}; }
+  at::Tensor operator()(const ClassProbabilityRead&) const { return {}; }
 };
 
 class ReadTaker {
@@ -98,6 +99,8 @@ class ReadTaker {
       } else if (std::holds_alternative<SopLogitsRead>(read.kind)) {
         const at::Tensor cls = output_.final.narrow(0, output_.offsets[row], 1);
         value.value = OnHost(model_.SopLogits(cls).select(0, 0));
+      } else if (const auto* head = std::get_if<ClassProbabilityRead>(&read.kind)) {
+        value.value = OnHost(output_.class_probabilities[head->head].select(0, static_cast<int64_t>(row)));
       } else {
         value.value = TakeActivations(read, row);
       }
@@ -107,11 +110,12 @@ class ReadTaker {
   }
 
   std::variant<at::Tensor, FeatureValue> TakeActivations(const Read& read, size_t row) const {
-    std::vector<int64_t> positions = PositionsOf(read, rows_[row].document);
     const auto* activation = std::get_if<ActivationRead>(&read.kind);
     const auto* features = std::get_if<FeatureRead>(&read.kind);
     const HookPoint& point =
         activation != nullptr ? activation->hook_point : run_.dictionaries[features->dictionary].hook_point;
+    std::vector<int64_t> positions =
+        ResolveRows(point, read.positions, run_.documents[rows_[row].document], "positions");
     const at::Tensor rows = output_.Rows(point, row);
     const at::Tensor chosen = rows.index_select(0, IndexTensor(positions, rows.device()));
     if (features != nullptr) {
@@ -185,19 +189,27 @@ class ReadTaker {
 at::Tensor ForwardOutput::Rows(const HookPoint& point, size_t row) const {
   const auto found =
       std::find_if(captured.begin(), captured.end(), [&](const auto& entry) { return entry.first == point; });
-  return found->second.narrow(0, offsets[row], offsets[row + 1] - offsets[row]).flatten(1);
+  const RowRange range = RowsAt(point, offsets, row);
+  return found->second.narrow(0, range.begin, range.count).flatten(1);
 }
 
-int64_t LayersThrough(const HookPoint& point) { return point.layer + 1; }
+RowRange RowsAt(const HookPoint& point, const std::vector<int64_t>& offsets, size_t row) {
+  if (IsOnePerDocument(point)) return {static_cast<int64_t>(row), 1};
+  return {offsets[row], offsets[row + 1] - offsets[row]};
+}
+
+int64_t LayersThrough(const HookPoint& point, int64_t n_encoders) {
+  return point.head.empty() ? point.layer + 1 : n_encoders;
+}
 
 int64_t LayersForReads(const Run& run, int64_t document, int64_t n_encoders) {
   int64_t layers = -1;
   for (const Read& read : run.reads) {
     if (!Covers(read.documents, document)) continue;
     if (const auto* activation = std::get_if<ActivationRead>(&read.kind)) {
-      layers = std::max(layers, LayersThrough(activation->hook_point));
+      layers = std::max(layers, LayersThrough(activation->hook_point, n_encoders));
     } else if (const auto* features = std::get_if<FeatureRead>(&read.kind)) {
-      layers = std::max(layers, LayersThrough(run.dictionaries[features->dictionary].hook_point));
+      layers = std::max(layers, LayersThrough(run.dictionaries[features->dictionary].hook_point, n_encoders));
     } else {
       layers = n_encoders;
     }

@@ -13,6 +13,7 @@
 
 #include "server/corpus/document.h"
 #include "server/dictionary/dictionary.h"
+#include "server/model/classifier_head.h"
 #include "server/model/hook_point.h"
 
 namespace lifescope {
@@ -41,6 +42,12 @@ std::vector<int64_t> ResolvePositions(const Positions& positions, const Document
 struct RunDictionary {
   std::shared_ptr<const Dictionary> dictionary;
   HookPoint hook_point;
+};
+
+// A fine-tuned head of a run. Hook points call it by this name.
+struct RunHead {
+  std::string name;
+  std::shared_ptr<const ClassifierHead> head;
 };
 
 struct ActivationTarget {
@@ -112,8 +119,11 @@ struct LogProbabilityRead {
 };
 struct KlToCleanRead {};
 struct SopLogitsRead {};
+struct ClassProbabilityRead {
+  int64_t head = 0;  // index into Run::heads
+};
 using ReadKind = std::variant<ActivationRead, FeatureRead, MlmLogitsRead, LogitDifferenceRead, LogProbabilityRead,
-                              KlToCleanRead, SopLogitsRead>;
+                              KlToCleanRead, SopLogitsRead, ClassProbabilityRead>;
 
 struct Read {
   std::string name;
@@ -125,6 +135,7 @@ struct Read {
 struct Run {
   std::vector<Document> documents;
   std::vector<RunDictionary> dictionaries;
+  std::vector<RunHead> heads;
   std::vector<Intervention> interventions;
   std::vector<Read> reads;
   int64_t n_slots = 0;  // 0: the model's max_length

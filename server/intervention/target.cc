@@ -35,6 +35,19 @@ PairedPositions SortPairs(const std::vector<int64_t>& edited, const std::vector<
 
 }  // namespace
 
+bool IsOnePerDocument(const HookPoint& point) { return RowKindOf(point.site) == RowKind::kDocument; }
+
+bool ReadsPositions(const ReadKind& kind) {
+  if (const auto* activation = std::get_if<ActivationRead>(&kind)) return !IsOnePerDocument(activation->hook_point);
+  return !std::holds_alternative<SopLogitsRead>(kind) && !std::holds_alternative<ClassProbabilityRead>(kind);
+}
+
+std::vector<int64_t> ResolveRows(const HookPoint& point, const Positions& positions, const Document& document,
+                                 const std::string& field) {
+  if (IsOnePerDocument(point)) return {0};
+  return ResolvePositions(positions, document, field);
+}
+
 int64_t WidthAt(const HookPoint& point, const Hyperparameters& hyperparameters) {
   const std::vector<int64_t> shape = ShapeAt(point, hyperparameters);
   return std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>());
@@ -69,6 +82,7 @@ bool Edits(const Intervention& intervention, int64_t document) {
 
 PairedPositions PairPositions(const Run& run, const Edit& edit, const Donor& donor, int64_t document,
                               const std::string& field) {
+  if (IsOnePerDocument(EditHookPoint(run, edit.target))) return {{0}, {0}};
   const Document& edited_document = run.documents[document];
   const Document& donor_document = run.documents[donor.document];
   if (!donor.positions.all()) {

@@ -10,6 +10,17 @@
 
 namespace lifescope {
 
+// Whether a document has one row at the hook point, and not one per position.
+bool IsOnePerDocument(const HookPoint& point);
+
+// Whether a read of that kind is taken at positions; the others give one value per document.
+bool ReadsPositions(const ReadKind& kind);
+
+// Rows of the document's activation at the hook point that the positions choose: themselves, ascending and without
+// repeats, or the only one. Throws as ResolvePositions.
+std::vector<int64_t> ResolveRows(const HookPoint& point, const Positions& positions, const Document& document,
+                                 const std::string& field);
+
 // Values per row at a hook point: the product of its shape.
 int64_t WidthAt(const HookPoint& point, const Hyperparameters& hyperparameters);
 
@@ -31,9 +42,9 @@ struct PairedPositions {
   std::vector<int64_t> donor;
 };
 
-// Pairs a donor edit's positions as run.proto says. Throws c10::IndexError or c10::ValueError with a message that
-// starts with `field`, the path of the edit: a position outside a document, a donor that is too short, lists of
-// unequal length, an edited position that is named twice.
+// Pairs a donor edit's positions (or the two documents' only rows) as run.proto says. Throws c10::IndexError or
+// c10::ValueError with a message that starts with `field`, the path of the edit: a position outside a document, a donor
+// that is too short, lists of unequal length, an edited position that is named twice.
 PairedPositions PairPositions(const Run& run, const Edit& edit, const Donor& donor, int64_t document,
                               const std::string& field);
 

@@ -70,6 +70,22 @@ class Validator {
     }
   }
 
+  void CheckHeads() const {
+    std::set<std::string> names;
+    for (size_t i = 0; i < run_.heads.size(); ++i) {
+      const auto& [name, head] = run_.heads[i];
+      const std::string field = At("heads", i);
+      TORCH_CHECK_VALUE(head != nullptr, field, ": null, expected a head");
+      TORCH_CHECK_VALUE(!name.empty() && names.insert(name).second, field, ": name '", name,
+                        "', expected a name of its own");
+      TORCH_CHECK_VALUE(head->shape().hidden_size == hyperparameters_.hidden_size, field, ": reads rows of ",
+                        head->shape().hidden_size, ", expected ", hyperparameters_.hidden_size, ", the model's width");
+      TORCH_CHECK_VALUE(head->dtype() == model_.dtype() && head->device() == model_.device(), field, ": ",
+                        head->dtype(), " on ", head->device(), ", expected ", model_.dtype(), " on ", model_.device(),
+                        " as the model");
+    }
+  }
+
   void CheckInterventions() const {
     for (size_t i = 0; i < run_.interventions.size(); ++i) {
       const std::string field = At("interventions", i) + ".edits";
@@ -84,9 +100,9 @@ class Validator {
     for (size_t i = 0; i < run_.reads.size(); ++i) {
       const Read& read = run_.reads[i];
       const std::string field = At("reads", i);
-      std::visit([&](const auto& kind) { CheckKind(kind, field); }, read.kind);
+      std::visit([&](const auto& kind) { CheckKind(kind, read, field); }, read.kind);
       CheckIndices(read.documents, CountOf(run_), field + ".documents", "document");
-      if (!std::holds_alternative<SopLogitsRead>(read.kind)) CheckPositions(read.positions, read.documents, field);
+      if (ReadsPositions(read.kind)) CheckPositions(read.positions, read.documents, field);
     }
   }
 
@@ -114,11 +130,23 @@ class Validator {
                       ", expected a hook point of a model with ", hyperparameters_.n_encoders, " layers");
   }
 
-  // A hook point whose rows are positions: the only kind that edits, activation reads and dictionaries work on.
+  // A hook point whose rows are positions: the only kind that dictionaries work on.
   void CheckTokenPoint(const HookPoint& point, const std::string& field) const {
     CheckPoint(point, field);
     TORCH_CHECK_VALUE(RowKindOf(point.site) == RowKind::kToken, field, ": ", point.ToString(),
                       ", expected a hook point with one row per position");
+  }
+
+  // What edits and activation reads work on: rows of positions, or a head's person summaries, which have none.
+  void CheckRowPoint(const HookPoint& point, const Positions& positions, const std::string& field,
+                     const std::string& kind) const {
+    if (point.head.empty()) return CheckTokenPoint(point, field + kind);
+    const bool known = std::any_of(run_.heads.begin(), run_.heads.end(),
+                                   [&](const RunHead& entry) { return entry.name == point.head; });
+    TORCH_CHECK_VALUE(known && point.site == Site::kPersonSummary, field, kind, ": ", point.ToString(),
+                      ", expected hook_person_summary of a head of the run");
+    TORCH_CHECK_VALUE(positions.all(), field, ".positions: given, expected none: ", point.ToString(),
+                      " has one row per document");
   }
 
   void CheckPositions(const Positions& positions, const std::vector<int64_t>& documents,
@@ -131,7 +159,7 @@ class Validator {
   }
 
   void CheckEdit(const Edit& edit, const std::string& field) const {
-    std::visit([&](const auto& target) { CheckTarget(target, field); }, edit.target);
+    std::visit([&](const auto& target) { CheckTarget(target, edit, field); }, edit.target);
     TORCH_CHECK_VALUE(edit.error_mode == ErrorMode::kDelta || std::holds_alternative<FeatureTarget>(edit.target), field,
                       ".error_mode: REPLACE, expected none: it is for feature targets");
     CheckIndices(edit.documents, CountOf(run_), field + ".documents", "document");
@@ -139,19 +167,23 @@ class Validator {
     std::visit([&](const auto& mode) { CheckMode(edit, mode, field); }, edit.mode);
   }
 
-  void CheckTarget(const ActivationTarget& target, const std::string& field) const {
-    CheckTokenPoint(target.hook_point, field + ".activation.hook_point");
+  void CheckTarget(const ActivationTarget& target, const Edit& edit, const std::string& field) const {
+    CheckRowPoint(target.hook_point, edit.positions, field, ".activation.hook_point");
+    const auto* donor = std::get_if<Donor>(&edit.mode);
+    TORCH_CHECK_VALUE(target.hook_point.head.empty() || donor == nullptr || donor->positions.all(), field,
+                      ".donor.positions: given, expected none: ", target.hook_point.ToString(),
+                      " has one row per document");
   }
-  void CheckTarget(const HeadTarget& target, const std::string& field) const {
+  void CheckTarget(const HeadTarget& target, const Edit&, const std::string& field) const {
     CheckIndex(target.layer, hyperparameters_.n_encoders, field + ".head.layer", "layer");
     CheckIndex(target.head, hyperparameters_.n_heads, field + ".head.head", "head");
   }
-  void CheckTarget(const NeuronTarget& target, const std::string& field) const {
+  void CheckTarget(const NeuronTarget& target, const Edit&, const std::string& field) const {
     CheckIndex(target.layer, hyperparameters_.n_encoders, field + ".neurons.layer", "layer");
     TORCH_CHECK_VALUE(!target.neurons.empty(), field, ".neurons.neurons: none, expected at least one");
     CheckIndices(target.neurons, hyperparameters_.hidden_ff, field + ".neurons.neurons", "neuron");
   }
-  void CheckTarget(const FeatureTarget& target, const std::string& field) const {
+  void CheckTarget(const FeatureTarget& target, const Edit&, const std::string& field) const {
     CheckDictionary(target.dictionary, field + ".features.dictionary");
     TORCH_CHECK_VALUE(!target.features.empty(), field, ".features.features: none, expected at least one");
     CheckIndices(target.features, run_.dictionaries[target.dictionary].dictionary->feature_count(),
@@ -196,30 +228,33 @@ class Validator {
     TORCH_CHECK_VALUE(std::abs(value) <= largest, field, ": ", value, ", expected a finite number of ", model_.dtype());
   }
 
-  void CheckKind(const ActivationRead& read, const std::string& field) const {
-    CheckTokenPoint(read.hook_point, field + ".activation.hook_point");
+  void CheckKind(const ActivationRead& kind, const Read& read, const std::string& field) const {
+    CheckRowPoint(kind.hook_point, read.positions, field, ".activation.hook_point");
   }
-  void CheckKind(const FeatureRead& read, const std::string& field) const {
+  void CheckKind(const FeatureRead& read, const Read&, const std::string& field) const {
     CheckDictionary(read.dictionary, field + ".features.dictionary");
   }
-  void CheckKind(const MlmLogitsRead& read, const std::string& field) const {
+  void CheckKind(const MlmLogitsRead& read, const Read&, const std::string& field) const {
     hyperparameters_.CheckPretrainingHeads(field + ".mlm_logits");
     for (size_t i = 0; i < read.tokens.size(); ++i) CheckToken(read.tokens[i], At(field + ".mlm_logits.tokens", i));
   }
-  void CheckKind(const LogitDifferenceRead& read, const std::string& field) const {
+  void CheckKind(const LogitDifferenceRead& read, const Read&, const std::string& field) const {
     hyperparameters_.CheckPretrainingHeads(field + ".logit_difference");
     CheckToken(read.token_a, field + ".logit_difference.token_a");
     CheckToken(read.token_b, field + ".logit_difference.token_b");
   }
-  void CheckKind(const LogProbabilityRead& read, const std::string& field) const {
+  void CheckKind(const LogProbabilityRead& read, const Read&, const std::string& field) const {
     hyperparameters_.CheckPretrainingHeads(field + ".log_probability");
     CheckToken(read.token, field + ".log_probability.token");
   }
-  void CheckKind(const KlToCleanRead&, const std::string& field) const {
+  void CheckKind(const KlToCleanRead&, const Read&, const std::string& field) const {
     hyperparameters_.CheckPretrainingHeads(field + ".kl_to_clean");
   }
-  void CheckKind(const SopLogitsRead&, const std::string& field) const {
+  void CheckKind(const SopLogitsRead&, const Read&, const std::string& field) const {
     hyperparameters_.CheckPretrainingHeads(field + ".sop_logits");
+  }
+  void CheckKind(const ClassProbabilityRead& read, const Read&, const std::string& field) const {
+    CheckIndex(read.head, static_cast<int64_t>(run_.heads.size()), field + ".class_probability.head", "head");
   }
 
   const Run& run_;
@@ -234,6 +269,7 @@ void ValidateRun(const Run& run, const Transformer& model) {
   const Validator validator(run, model);
   validator.CheckDocuments();
   validator.CheckDictionaries();
+  validator.CheckHeads();
   validator.CheckInterventions();
   validator.CheckReads();
 }
