@@ -9,9 +9,9 @@
 
 namespace lifescope {
 
-// A model, dictionary or corpus that has been served: immutable, known by digest. Names may be reused over time; the
-// pair (kind, name, digest) is unique.
-enum class ArtifactKind { kModel = 1, kDictionary = 2, kCorpus = 3 };
+// A model, dictionary, corpus or head that has been served: immutable, known by digest. Names may be reused over time;
+// the pair (kind, name, digest) is unique.
+enum class ArtifactKind { kModel = 1, kDictionary = 2, kCorpus = 3, kHead = 4 };
 
 struct ArtifactRecord {
   ArtifactKind kind = ArtifactKind::kModel;

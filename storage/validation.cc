@@ -154,6 +154,7 @@ absl::Status CheckArtifactKind(ArtifactKind kind) {
     case ArtifactKind::kModel:
     case ArtifactKind::kDictionary:
     case ArtifactKind::kCorpus:
+    case ArtifactKind::kHead:
       return absl::OkStatus();
   }
   return Invalid({"kind"}, absl::StrCat(static_cast<int>(kind)), "a model, dictionary or corpus");

@@ -36,6 +36,7 @@ struct AblateOptions {
   v1::ErrorMode error_mode = v1::ERROR_MODE_DELTA;
   std::string at = "all";
   std::string read_at;
+  std::string head;
   int32_t top_tokens = 5;
   int32_t n_slots = 0;
   AnswerView view;
@@ -75,6 +76,7 @@ void Define(CLI::App& verb, AblateOptions& options) {
   verb.add_option("--positions", options.view.top, "Positions to show, most changed first")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
+  verb.add_option("--head", options.head, "Also what this fine-tuned head says of the person")->option_text("NAME");
   verb.add_option("--model", options.model, "Model (default: the only one)")->option_text("NAME");
   verb.add_option("--dictionary", options.dictionary, "Dictionary (default: the model's only one)")
       ->option_text("NAME");
@@ -87,6 +89,8 @@ void Define(CLI::App& verb, AblateOptions& options) {
                                                      which of the three matters
   lifescope ablate --person 17 --features 97 --kind set --value 4 --at event:3 --read-at 20-30
                                                      steer: feature 97 at 4 in event 3, read further on
+  lifescope ablate --person 17 --features 97 --head heart
+                                                     what the head `heart` says without it
   lifescope ablate --person 17 --features 97 --kind mean --error-mode replace)");
 }
 
@@ -175,6 +179,16 @@ void AddTokens(const v1::PositionEffect& effect, double largest_change, Table& t
   }
 }
 
+void PrintClasses(Session& session, const v1::AblationEffect& effect) {
+  using Align = Table::Align;
+  Table table({{"target"}, {"class"}, {"before", Align::kRight}, {""}, {"after", Align::kRight}}, /*indent=*/4);
+  for (const v1::ClassEffect& entry : effect.classes()) {
+    table.Add({entry.target(), entry.class_name(), FormatPercent(entry.clean_probability()), Text("→", Style::kDim),
+               FormatPercent(entry.ablated_probability())});
+  }
+  if (!table.empty()) table.Print(session.terminal);
+}
+
 void PrintEffect(Session& session, const v1::AblationEffect& effect, const std::optional<LifeText>& text, int count,
                  double largest_change) {
   using Align = Table::Align;
@@ -186,6 +200,7 @@ void PrintEffect(Session& session, const v1::AblationEffect& effect, const std::
   }
   PrintLine(session.terminal);
   PrintTitle(session, FeatureNames(effect.features()));
+  PrintClasses(session, effect);
   table.Print(session.terminal);
   const size_t left = effect.positions_size() - shown.size();
   if (left > 0) {
@@ -225,6 +240,7 @@ absl::StatusOr<v1::AblateFeaturesRequest> MakeRequest(const AblateOptions& optio
   *request.mutable_positions() = *positions;
   request.set_top_tokens(options.top_tokens);
   request.set_n_slots(options.n_slots);
+  request.set_head(options.head);
   return request;
 }
 

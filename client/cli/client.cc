@@ -103,13 +103,13 @@ std::string Advice(const absl::Status& status) {
     case absl::StatusCode::kInvalidArgument:
       return "mend what the message names; `lifescope VERB --help` shows examples";
     case absl::StatusCode::kNotFound:
-      return "`lifescope models`, `lifescope dictionaries` and `lifescope corpora` list what the server holds";
+      return "`lifescope models`, `dictionaries`, `heads` and `corpora` list what the server holds";
     case absl::StatusCode::kOutOfRange:
       return "`lifescope dictionaries` says how many features there are";
     case absl::StatusCode::kAlreadyExists:
       return "choose another request id";
     case absl::StatusCode::kFailedPrecondition:
-      return "choose a model and a dictionary that belong together: `lifescope dictionaries`";
+      return "choose a model and a dictionary or head that belong together: `lifescope dictionaries`, `heads`";
     case absl::StatusCode::kResourceExhausted:
       return "ask for less at once, or later; `lifescope status` shows the limits";
     case absl::StatusCode::kUnavailable:
@@ -188,6 +188,10 @@ absl::StatusOr<v1::Model> Client::GetModel(const v1::GetModelRequest& request) {
 absl::StatusOr<v1::ListDictionariesResponse> Client::ListDictionaries(const v1::ListDictionariesRequest& request) {
   return Call("listing dictionaries", *catalog_, &v1::CatalogService::Stub::ListDictionaries, request);
 }
+absl::StatusOr<v1::ListHeadsResponse> Client::ListHeads(const v1::ListHeadsRequest& request) {
+  return Call("listing heads", *catalog_, &v1::CatalogService::Stub::ListHeads, request);
+}
+
 absl::StatusOr<v1::ListCorporaResponse> Client::ListCorpora(const v1::ListCorporaRequest& request) {
   return Call("listing corpora", *catalog_, &v1::CatalogService::Stub::ListCorpora, request);
 }

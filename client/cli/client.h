@@ -47,6 +47,7 @@ class Client {
   absl::StatusOr<v1::ListModelsResponse> ListModels(const v1::ListModelsRequest& request);
   absl::StatusOr<v1::Model> GetModel(const v1::GetModelRequest& request);
   absl::StatusOr<v1::ListDictionariesResponse> ListDictionaries(const v1::ListDictionariesRequest& request);
+  absl::StatusOr<v1::ListHeadsResponse> ListHeads(const v1::ListHeadsRequest& request);
   absl::StatusOr<v1::ListCorporaResponse> ListCorpora(const v1::ListCorporaRequest& request);
   absl::StatusOr<v1::Corpus> GetCorpus(const v1::GetCorpusRequest& request);
   absl::StatusOr<v1::DocumentText> GetDocument(const v1::GetDocumentRequest& request);

@@ -55,6 +55,7 @@ void AddVerbs(CLI::App& app, Action& action) {
   AddStatus(app, action);
   AddModels(app, action);
   AddDictionaries(app, action);
+  AddHeads(app, action);
   AddCorpora(app, action);
   AddDocument(app, action);
   AddEncode(app, action);

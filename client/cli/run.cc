@@ -45,7 +45,9 @@ plan.json: documents, edits that are made together, and what is read from the cl
    "reads": [
      {"name": "resid", "activation": {"hook_point": "blocks.1.hook_resid_post"}},
      {"name": "answer", "log_probability": {"token": "IND_4662"}, "positions": {"indices": [57]}},
-     {"name": "kl", "kl_to_clean": {}}]}
+     {"name": "kl", "kl_to_clean": {}},
+     {"name": "risk", "class_probability": {"head": "heart"}},
+     {"name": "summary", "activation": {"hook_point": "heads.heart.hook_person_summary"}}]}
 
 In the file a result is called "clean/0/resid" or "without 97/0/resid"; 0 is the document's index.)");
 }

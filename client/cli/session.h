@@ -37,6 +37,7 @@ void AddVerb(CLI::App& app, Action& action, const std::string& name, const std::
 void AddStatus(CLI::App& app, Action& action);
 void AddModels(CLI::App& app, Action& action);
 void AddDictionaries(CLI::App& app, Action& action);
+void AddHeads(CLI::App& app, Action& action);
 void AddCorpora(CLI::App& app, Action& action);
 void AddDocument(CLI::App& app, Action& action);
 void AddEncode(CLI::App& app, Action& action);

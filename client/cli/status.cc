@@ -31,10 +31,13 @@ absl::Status AddCatalog(Session& session, Table& table) {
   if (!models.ok()) return models.status();
   const auto dictionaries = session.client->ListDictionaries({});
   if (!dictionaries.ok()) return dictionaries.status();
+  const auto heads = session.client->ListHeads({});
+  if (!heads.ok()) return heads.status();
   const auto corpora = session.client->ListCorpora({});
   if (!corpora.ok()) return corpora.status();
   table.Add({"models", Names(models->models())});
   table.Add({"dictionaries", Names(dictionaries->dictionaries())});
+  table.Add({"heads", Names(heads->heads())});
   table.Add({"corpora", Names(corpora->corpora())});
   return absl::OkStatus();
 }

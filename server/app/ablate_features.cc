@@ -14,7 +14,7 @@ namespace {
 
 constexpr int32_t kDefaultTopTokens = 10, kMaxTopTokens = 100;
 // Order of the reads.
-constexpr size_t kLogits = 0, kKl = 1;
+constexpr size_t kLogits = 0, kKl = 1, kClasses = 2;
 
 absl::Status SetMode(const v1::AblateFeaturesRequest& request, v1::Edit& edit) {
   const bool takes_value = request.kind() == v1::ABLATION_KIND_SET || request.kind() == v1::ABLATION_KIND_SCALE;
@@ -63,6 +63,7 @@ void AddReads(const v1::AblateFeaturesRequest& request, v1::Run& run) {
   v1::Read& kl = *run.add_reads();
   kl.mutable_kl_to_clean();
   *kl.mutable_positions() = positions;
+  if (!request.head().empty()) run.add_reads()->mutable_class_probability()->set_head(request.head());
 }
 
 RunPaths PathsOf(const v1::AblateFeaturesRequest& request) {
@@ -76,6 +77,7 @@ RunPaths PathsOf(const v1::AblateFeaturesRequest& request) {
       {std::regex(edit + "(set\\.values\\[0\\]|scale\\.factor)"), "value"},
       {std::regex(edit), ""},
       {std::regex("run\\.interventions"), "features"},
+      {std::regex("run\\.reads\\[\\d+\\]\\.class_probability\\.head|run\\.heads\\[0\\]"), "head"},
       {std::regex("run\\.reads\\[\\d+\\]\\.positions"), "read_positions"},
       {std::regex("run\\."), ""},
   };
@@ -121,6 +123,25 @@ void ShapePosition(const HeadAnswer& clean, const HeadAnswer& ablated, int64_t r
     token.set_ablated_logit(ablated_logits[id]);
     token.set_clean_log_probability(clean_log[id]);
     token.set_ablated_log_probability(ablated_log[id]);
+  }
+}
+
+void ShapeClasses(const DocumentResult& clean, const DocumentResult& ablated, const HeadDescription& head,
+                  v1::AblationEffect& effect) {
+  const auto probabilities = [](const DocumentResult& document) {
+    return std::get<at::Tensor>(document.values.at(kClasses).value).to(at::kDouble).contiguous();
+  };
+  const at::Tensor before = probabilities(clean), after = probabilities(ablated);  // [targets, classes]
+  int64_t index = 0;
+  for (const PredictedTarget& target : head.targets) {
+    for (const std::string& name : target.classes) {
+      v1::ClassEffect& entry = *effect.add_classes();
+      entry.set_target(target.name);
+      entry.set_class_name(name);
+      entry.set_clean_probability(before.data_ptr<double>()[index]);
+      entry.set_ablated_probability(after.data_ptr<double>()[index]);
+      ++index;
+    }
   }
 }
 
@@ -170,6 +191,9 @@ void Shape(const ConstructedRun& constructed, const Plan& plan, const RunResult&
       at_position.set_position(positions[row]);
       ShapePosition(clean, ablated, row, constructed.top_tokens, *plan.model->vocabulary, at_position);
     }
+    if (plan.heads.empty()) continue;
+    ShapeClasses(result.clean.at(0), result.interventions[i].documents.at(0), plan.heads.front()->head->description(),
+                 effect);
   }
 }
 

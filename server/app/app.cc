@@ -84,6 +84,9 @@ absl::Status App::RegisterArtifacts() {
   for (const DictionaryArtifact& dictionary : registry_->dictionaries()) {
     RETURN_IF_ERROR(Register<v1::Dictionary>(ArtifactKind::kDictionary, dictionary, *store_));
   }
+  for (const HeadArtifact& head : registry_->heads()) {
+    RETURN_IF_ERROR(Register<v1::Head>(ArtifactKind::kHead, head, *store_));
+  }
   for (const CorpusArtifact& corpus : registry_->corpora()) {
     RETURN_IF_ERROR(Register<v1::Corpus>(ArtifactKind::kCorpus, corpus, *store_));
   }

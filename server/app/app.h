@@ -81,6 +81,8 @@ class App {
   absl::Status GetModel(const v1::GetModelRequest& request, v1::Model& response);
   absl::Status ListDictionaries(const v1::ListDictionariesRequest& request, v1::ListDictionariesResponse& response);
   absl::Status GetDictionary(const v1::GetDictionaryRequest& request, v1::Dictionary& response);
+  absl::Status ListHeads(const v1::ListHeadsRequest& request, v1::ListHeadsResponse& response);
+  absl::Status GetHead(const v1::GetHeadRequest& request, v1::Head& response);
   absl::Status ListCorpora(const v1::ListCorporaRequest& request, v1::ListCorporaResponse& response);
   absl::Status GetCorpus(const v1::GetCorpusRequest& request, v1::Corpus& response);
   absl::Status GetCapabilities(const v1::GetCapabilitiesRequest& request, v1::Capabilities& response);

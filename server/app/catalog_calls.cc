@@ -1,4 +1,4 @@
-// What the server holds: models, dictionaries, corpora, capabilities, document text.
+// What the server holds: models, dictionaries, heads, corpora, capabilities, document text.
 #include <limits>
 #include <utility>
 
@@ -16,14 +16,20 @@
 namespace lifescope {
 namespace {
 
-// Points with one row per position: those that runs can read and edit.
-void AddHookPoints(const Hyperparameters& hyperparameters, v1::HookPoints& message) {
-  for (const HookPoint& point : AllHookPoints(hyperparameters)) {
-    if (RowKindOf(point.site) != RowKind::kToken) continue;
+// Those that runs can read and edit: points with one row per position, and the heads' person summaries.
+void AddHookPoints(const ModelArtifact& model, const std::vector<HeadArtifact>& heads, v1::HookPoints& message) {
+  const Hyperparameters& hyperparameters = model.transformer->hyperparameters();
+  const auto add = [&](const HookPoint& point) {
     v1::HookPointDescription& description = *message.add_points();
     description.set_name(point.ToString());
     for (const int64_t size : ShapeAt(point, hyperparameters)) description.add_shape(static_cast<int32_t>(size));
     description.set_editable(true);
+  };
+  for (const HookPoint& point : AllHookPoints(hyperparameters)) {
+    if (RowKindOf(point.site) == RowKind::kToken) add(point);
+  }
+  for (const HeadArtifact& head : heads) {
+    if (head.model == model.name) add({Site::kPersonSummary, -1, head.name});
   }
 }
 
@@ -55,6 +61,18 @@ absl::Status App::GetDictionary(const v1::GetDictionaryRequest& request, v1::Dic
   });
 }
 
+absl::Status App::ListHeads(const v1::ListHeadsRequest& request, v1::ListHeadsResponse& response) {
+  return Guard([&] {
+    return FillPage(
+        request, registry_->heads(), [&](const HeadArtifact& head) { ToMessage(head, *response.add_heads()); },
+        response);
+  });
+}
+
+absl::Status App::GetHead(const v1::GetHeadRequest& request, v1::Head& response) {
+  return Guard([&] { return CatchInField("head", [&] { ToMessage(registry_->Head(request.head(), ""), response); }); });
+}
+
 absl::Status App::ListCorpora(const v1::ListCorporaRequest& request, v1::ListCorporaResponse& response) {
   return Guard([&] {
     return FillPage(
@@ -82,7 +100,7 @@ absl::Status App::GetCapabilities(const v1::GetCapabilitiesRequest&, v1::Capabil
     response.set_max_documents_per_run(options_.max_documents_per_run);
     response.set_max_forwards_per_run(options_.max_forwards_per_run);
     for (const ModelArtifact& model : registry_->models()) {
-      AddHookPoints(model.transformer->hyperparameters(), (*response.mutable_hook_points())[model.name]);
+      AddHookPoints(model, registry_->heads(), (*response.mutable_hook_points())[model.name]);
     }
     response.set_store(store_->backend());
     response.set_gives_text(options_.gives_text);

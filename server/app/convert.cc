@@ -94,6 +94,21 @@ void ToMessage(const DictionaryArtifact& dictionary, v1::Dictionary& message) {
   message.set_feature_count(static_cast<int32_t>(dictionary.dictionary->feature_count()));
 }
 
+void ToMessage(const HeadArtifact& head, v1::Head& message) {
+  const HeadDescription& description = head.head->description();
+  message.set_name(head.name);
+  message.set_digest(head.digest);
+  message.set_model_digest(description.model_digest);
+  message.set_model(head.model);
+  message.set_kind(KindOf(head.head->decoder()));
+  message.set_n_slots(static_cast<int32_t>(description.n_slots));
+  for (const PredictedTarget& target : description.targets) {
+    v1::PredictedTarget& entry = *message.add_targets();
+    entry.set_name(target.name);
+    for (const std::string& name : target.classes) entry.add_classes(name);
+  }
+}
+
 void ToMessage(const CorpusArtifact& corpus, v1::Corpus& message) {
   const CorpusManifest& manifest = corpus.corpus->manifest();
   message.set_name(corpus.name);

@@ -22,6 +22,7 @@ void ToMessage(const RunResult& result, v1::RunResult& message);
 
 void ToMessage(const ModelArtifact& model, v1::Model& message);
 void ToMessage(const DictionaryArtifact& dictionary, v1::Dictionary& message);
+void ToMessage(const HeadArtifact& head, v1::Head& message);
 void ToMessage(const CorpusArtifact& corpus, v1::Corpus& message);
 
 void ToMessage(const RunSummaryRecord& record, v1::RunSummary& message);

@@ -10,7 +10,7 @@
 namespace lifescope {
 namespace {
 
-// Values per position of a read.
+// Values of a read per position, or per document where it is not taken at positions.
 struct ValuesPerRow {
   const Plan& plan;
   int64_t operator()(const lifescope::ActivationRead& read) const {
@@ -18,6 +18,11 @@ struct ValuesPerRow {
   }
   int64_t operator()(const lifescope::MlmLogitsRead& read) const {
     return read.tokens.empty() ? plan.model->vocabulary->size() : static_cast<int64_t>(read.tokens.size());
+  }
+  int64_t operator()(const lifescope::SopLogitsRead&) const { return 3; }
+  int64_t operator()(const lifescope::ClassProbabilityRead& read) const {
+    const ClassifierHead& head = *plan.run.heads[read.head].head;
+    return head.target_count() * head.class_count();
   }
   // Position and row offset.
   int64_t operator()(const lifescope::FeatureRead&) const { return 4; }
@@ -29,8 +34,8 @@ struct ValuesPerRow {
 
 int64_t ReadBytes(const Plan& plan, size_t index, int64_t document) {
   const lifescope::Read& read = plan.run.reads[index];
-  int64_t rows = 3;  // the sentence-order head's classes
-  if (!std::holds_alternative<lifescope::SopLogitsRead>(read.kind)) {
+  int64_t rows = 1;
+  if (ReadsPositions(read.kind)) {
     rows = ResolvePositions(read.positions, plan.run.documents[document], Element("", "reads", index) + ".positions",
                             Element("", "documents", document))
                .size();

@@ -106,6 +106,24 @@ class Planner {
                                                       artifact.hook_point.ToString(), " gives ", width));
   }
 
+  // Index of the head in the run; it is added on first use.
+  absl::Status UseHead(const std::string& name, const std::string& field, int64_t& index) {
+    const ModelArtifact& model = *plan_.model;
+    const HeadArtifact* artifact = nullptr;
+    RETURN_IF_ERROR(CatchInField(field, [&] { artifact = &registry_.Head(name, model.name); }));
+    std::vector<const HeadArtifact*>& used = plan_.heads;
+    index = std::find(used.begin(), used.end(), artifact) - used.begin();
+    if (index < static_cast<int64_t>(used.size())) return absl::OkStatus();
+    if (artifact->head->description().model_digest != model.digest) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          field, ": head '", artifact->name, "' and model '", model.name, "' do not fit: it was trained on ",
+          artifact->model.empty() ? artifact->head->description().model_digest : "'" + artifact->model + "'"));
+    }
+    used.push_back(artifact);
+    plan_.run.heads.push_back({artifact->name, artifact->head});
+    return absl::OkStatus();
+  }
+
   absl::Status FindToken(const std::string& token, const std::string& field, int32_t& id) const {
     const std::optional<int32_t> found = plan_.model->vocabulary->Find(token);
     if (!found.has_value()) {
@@ -116,11 +134,16 @@ class Planner {
     return absl::OkStatus();
   }
 
-  absl::Status ParseHookPoint(const std::string& name, const std::string& field, HookPoint& point) const {
-    return CatchInField(field, [&] {
+  absl::Status ParseHookPoint(const std::string& name, const std::string& field, HookPoint& point) {
+    RETURN_IF_ERROR(CatchInField(field, [&] {
       point = HookPoint::Parse(name);
       point.CheckLayer(plan_.model->transformer->hyperparameters());
-    });
+    }));
+    if (point.head.empty()) return absl::OkStatus();
+    int64_t index = 0;
+    RETURN_IF_ERROR(UseHead(point.head, field, index));
+    point.head = plan_.run.heads[index].name;
+    return absl::OkStatus();
   }
 
   absl::Status FillTarget(const v1::Edit& message, const std::string& field, EditTarget& target) {
@@ -237,12 +260,15 @@ class Planner {
       case v1::Read::kSopLogits:
         kind = lifescope::SopLogitsRead{};
         return absl::OkStatus();
+      case v1::Read::kClassProbability:
+        return UseHead(message.class_probability().head(), Child(field, "class_probability.head"),
+                       kind.emplace<lifescope::ClassProbabilityRead>().head);
       case v1::Read::KIND_NOT_SET:
         break;
     }
     return InvalidField(Child(field, "kind"),
                         "not set, expected activation, features, mlm_logits, logit_difference, log_probability, "
-                        "kl_to_clean or sop_logits");
+                        "kl_to_clean, sop_logits or class_probability");
   }
 
   const Registry& registry_;

@@ -18,13 +18,14 @@ struct Plan {
   lifescope::Run run;
   const ModelArtifact* model = nullptr;
   std::vector<const DictionaryArtifact*> dictionaries;  // as run.dictionaries
+  std::vector<const HeadArtifact*> heads;               // as run.heads
   std::vector<std::string> corpus_digests;
   bool float64 = false;
 };
 
 // INVALID_ARGUMENT naming the field path ("run.reads[0].mlm_logits.tokens[2]: no token 'IND_99' in the vocabulary"),
-// NOT_FOUND for a name of model, dictionary, corpus or person, FAILED_PRECONDITION when a dictionary does not fit the
-// model. `field` is the path of `run` in the request.
+// NOT_FOUND for a name of model, dictionary, head, corpus or person, FAILED_PRECONDITION when a dictionary or a head
+// does not fit the model. `field` is the path of `run` in the request.
 absl::StatusOr<Plan> PlanRun(const v1::Run& run, const Registry& registry, const std::string& field = "run");
 
 }  // namespace lifescope

@@ -55,6 +55,7 @@ void UseAuditArtifacts(Plan& plan, std::shared_ptr<const Transformer>& transform
   for (size_t i = 0; i < plan.dictionaries.size(); ++i) {
     plan.run.dictionaries[i].dictionary = plan.dictionaries[i]->audit_dictionary();
   }
+  for (size_t i = 0; i < plan.heads.size(); ++i) plan.run.heads[i].head = plan.heads[i]->audit_head();
 }
 
 template <typename Response>
@@ -122,6 +123,7 @@ v1::Provenance App::MakeProvenance(const Plan& plan, const CallContext& call, do
   for (const DictionaryArtifact* dictionary : plan.dictionaries) {
     provenance.add_dictionary_digests(dictionary->digest);
   }
+  for (const HeadArtifact* head : plan.heads) provenance.add_head_digests(head->digest);
   for (const std::string& digest : plan.corpus_digests) provenance.add_corpus_digests(digest);
   const int64_t max_length = plan.model->transformer->hyperparameters().max_length;
   provenance.set_n_slots(static_cast<int32_t>(plan.run.n_slots == 0 ? max_length : plan.run.n_slots));

@@ -28,6 +28,14 @@ class CatalogServiceImpl final : public v1::CatalogService::Service {
     return Handle("CatalogService.GetDictionary", context,
                   [&](CallContext&) { return app_.GetDictionary(*request, *response); });
   }
+  grpc::Status ListHeads(grpc::ServerContext* context, const v1::ListHeadsRequest* request,
+                         v1::ListHeadsResponse* response) override {
+    return Handle("CatalogService.ListHeads", context,
+                  [&](CallContext&) { return app_.ListHeads(*request, *response); });
+  }
+  grpc::Status GetHead(grpc::ServerContext* context, const v1::GetHeadRequest* request, v1::Head* response) override {
+    return Handle("CatalogService.GetHead", context, [&](CallContext&) { return app_.GetHead(*request, *response); });
+  }
   grpc::Status ListCorpora(grpc::ServerContext* context, const v1::ListCorporaRequest* request,
                            v1::ListCorporaResponse* response) override {
     return Handle("CatalogService.ListCorpora", context,

@@ -75,6 +75,21 @@ DictionaryArtifact LoadDictionaryArtifact(const std::string& folder, const std::
           HookPoint::Parse(loaded.info.hook_point)};
 }
 
+HeadArtifact LoadHeadArtifact(const std::string& folder, const std::string& name,
+                              const std::vector<ModelArtifact>& models, at::Device device) {
+  LoadedHead loaded = LoadHead(folder, at::kFloat, device);
+  auto audit = Lazily<ClassifierHead>([folder, device, digest = loaded.digest] {
+    LoadedHead copy = LoadHead(folder, at::kDouble, device);
+    CheckUnchanged(folder, copy.digest, digest);
+    return copy.head;
+  });
+  std::string model;
+  for (const ModelArtifact& held : models) {
+    if (held.digest == loaded.head->description().model_digest) model = held.name;
+  }
+  return {name, loaded.digest, loaded.head, std::move(audit), std::move(model)};
+}
+
 template <typename Artifact>
 std::string NamesOf(const std::vector<const Artifact*>& artifacts) {
   std::string names;
@@ -97,6 +112,19 @@ const Artifact& Choose(const std::vector<const Artifact*>& artifacts, const std:
                           (artifacts.empty() ? "; none is held" : "; there are: " + NamesOf(artifacts)));
 }
 
+// Empty name: the only artefact of `model`, which may be empty too.
+template <typename Artifact>
+const Artifact& ChooseOfModel(const std::vector<Artifact>& artifacts, const std::string& name, const std::string& model,
+                              const char* kind) {
+  std::vector<const Artifact*> candidates;
+  for (const Artifact& artifact : artifacts) {
+    if (!name.empty() || model.empty() || artifact.model == model) candidates.push_back(&artifact);
+  }
+  TORCH_CHECK_VALUE(!name.empty() || model.empty() || !candidates.empty(), "no ", kind, " of model '", model,
+                    "' is held");
+  return Choose(candidates, name, kind);
+}
+
 template <typename Artifact>
 std::vector<const Artifact*> Pointers(const std::vector<Artifact>& artifacts) {
   std::vector<const Artifact*> pointers;
@@ -108,7 +136,8 @@ std::vector<const Artifact*> Pointers(const std::vector<Artifact>& artifacts) {
 
 Registry Registry::Load(const std::string& home, at::Device device,
                         const std::function<void(const std::string& kind, const std::string& name)>& on_loaded) {
-  TORCH_CHECK_VALUE(fs::is_directory(home), home, ": not a folder, expected a home with models, dictionaries, corpora");
+  TORCH_CHECK_VALUE(fs::is_directory(home), home,
+                    ": not a folder, expected a home with models, dictionaries, heads, corpora");
   const auto loaded = [&](const char* kind, const std::string& name) {
     if (on_loaded) on_loaded(kind, name);
   };
@@ -121,6 +150,10 @@ Registry Registry::Load(const std::string& home, at::Device device,
     registry.dictionaries_.push_back(LoadDictionaryArtifact(home + "/dictionaries/" + name, name, device));
     loaded("dictionary", name);
   }
+  for (const std::string& name : FoldersOf(home + "/heads")) {
+    registry.heads_.push_back(LoadHeadArtifact(home + "/heads/" + name, name, registry.models_, device));
+    loaded("head", name);
+  }
   for (const std::string& name : FoldersOf(home + "/corpora")) {
     std::shared_ptr<const class Corpus> corpus = Corpus::Open(home + "/corpora/" + name);
     registry.corpora_.push_back({name, corpus->digest(), corpus});
@@ -132,13 +165,11 @@ Registry Registry::Load(const std::string& home, at::Device device,
 const ModelArtifact& Registry::Model(const std::string& name) const { return Choose(Pointers(models_), name, "model"); }
 
 const DictionaryArtifact& Registry::Dictionary(const std::string& name, const std::string& model) const {
-  if (!name.empty() || model.empty()) return Choose(Pointers(dictionaries_), name, "dictionary");
-  std::vector<const DictionaryArtifact*> of_model;
-  for (const DictionaryArtifact& artifact : dictionaries_) {
-    if (artifact.model == model) of_model.push_back(&artifact);
-  }
-  TORCH_CHECK_VALUE(!of_model.empty(), "no dictionary of model '", model, "' is held");
-  return Choose(of_model, name, "dictionary");
+  return ChooseOfModel(dictionaries_, name, model, "dictionary");
+}
+
+const HeadArtifact& Registry::Head(const std::string& name, const std::string& model) const {
+  return ChooseOfModel(heads_, name, model, "head");
 }
 
 const CorpusArtifact& Registry::Corpus(const std::string& name) const {

@@ -8,6 +8,7 @@
 
 #include "server/corpus/corpus.h"
 #include "server/dictionary/dictionary.h"
+#include "server/model/classifier_head.h"
 #include "server/model/transformer.h"
 
 namespace lifescope {
@@ -30,14 +31,23 @@ struct DictionaryArtifact {
   HookPoint hook_point;
 };
 
+struct HeadArtifact {
+  std::string name;
+  std::string digest;
+  std::shared_ptr<const ClassifierHead> head;
+  std::function<std::shared_ptr<const ClassifierHead>()> audit_head;
+  // Name of the model that it reads; empty when that model is not held.
+  std::string model;
+};
+
 struct CorpusArtifact {
   std::string name;
   std::string digest;
   std::shared_ptr<const Corpus> corpus;
 };
 
-// What a home folder holds: models/<name>, dictionaries/<name>, corpora/<name>. Immutable after load and thread-safe;
-// entries stay alive while anyone uses them.
+// What a home folder holds: models/<name>, dictionaries/<name>, heads/<name>, corpora/<name>. Immutable after load and
+// thread-safe; entries stay alive while anyone uses them.
 class Registry {
  public:
   // Reads every artefact of `home`. Throws c10::ValueError naming the folder and the fault; a missing subfolder is an
@@ -50,15 +60,19 @@ class Registry {
   const ModelArtifact& Model(const std::string& name) const;
   // Empty name: the only dictionary of `model` (a name; empty: of any model).
   const DictionaryArtifact& Dictionary(const std::string& name, const std::string& model) const;
+  // Empty name: the only head of `model` (a name; empty: of any model).
+  const HeadArtifact& Head(const std::string& name, const std::string& model) const;
   const CorpusArtifact& Corpus(const std::string& name) const;
 
   const std::vector<ModelArtifact>& models() const { return models_; }
   const std::vector<DictionaryArtifact>& dictionaries() const { return dictionaries_; }
+  const std::vector<HeadArtifact>& heads() const { return heads_; }
   const std::vector<CorpusArtifact>& corpora() const { return corpora_; }
 
  private:
   std::vector<ModelArtifact> models_;
   std::vector<DictionaryArtifact> dictionaries_;
+  std::vector<HeadArtifact> heads_;
   std::vector<CorpusArtifact> corpora_;
 };
 

@@ -9,6 +9,7 @@
 #include "server/artifact/artifact.h"
 #include "server/artifact/safetensors.h"
 #include "server/corpus/world.h"
+#include "server/model/classifier_head.h"
 #include "server/model/weights.h"
 #include "server/runtime/registry.h"
 #include "tests/support/golden.h"
@@ -56,6 +57,14 @@ void WriteDictionary(const std::string& folder) {
                                                 kTinyHook + "\"}}");
 }
 
+void WriteTinyHead(const std::string& folder, const std::string& model_digest) {
+  HeadDescription description;
+  description.model_digest = model_digest;
+  description.n_slots = kTinyMaxLength;
+  description.targets = {{"trait:illness=cardiac", {"not cardiac", "cardiac"}}};
+  WriteHead(folder, ClassifierHead(description, InitializeDecoder("attention", DecoderShape{kHidden, 0, 0, 2}, 7)));
+}
+
 std::string MakeHome() {
   const std::string home = TemporaryFolder();
   WorldOptions world;
@@ -66,6 +75,7 @@ std::string MakeHome() {
   const auto corpus = Corpus::Open(home + "/corpora/world");
   WriteModel(home + "/models/tiny", corpus->vocabulary());
   WriteDictionary(home + "/dictionaries/tiny_sae");
+  WriteTinyHead(home + "/heads/tiny_head", ModelDigest(home + "/models/tiny"));
   return home;
 }
 

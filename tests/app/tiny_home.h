@@ -15,7 +15,7 @@ inline constexpr int kTinyFeatures = 24;
 inline constexpr int kTinyMaxLength = 128;
 inline constexpr char kTinyHook[] = "blocks.0.hook_resid_post";
 
-// The folder, made once per process: models/tiny, dictionaries/tiny_sae, corpora/world.
+// The folder, made once per process: models/tiny, dictionaries/tiny_sae, heads/tiny_head, corpora/world.
 const std::string& TinyHome();
 // A copy of it that a test may damage.
 std::string TinyHomeCopy();

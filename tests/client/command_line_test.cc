@@ -111,6 +111,17 @@ TEST_F(CommandLineTest, AblateEachComparesFeaturesFirst) {
   EXPECT_TRUE(server_.ablate.each_separately());
 }
 
+TEST_F(CommandLineTest, AblatePrintsWhatAHeadSays) {
+  const std::string shown = Print({"ablate", "--person", "17", "--features", "12", "--head", "heart"});
+  EXPECT_EQ(server_.ablate.head(), "heart");
+  EXPECT_THAT(shown, HasSubstr("    trait:illness=cardiac  not cardiac  75.0 %  →  25.0 %\n"
+                               "    trait:illness=cardiac  cardiac      25.0 %  →  75.0 %\n"));
+}
+
+TEST_F(CommandLineTest, HeadsSayWhatTheyPredict) {
+  EXPECT_THAT(Print({"heads"}), HasSubstr("heart  demo   attention  trait:illness=cardiac  not cardiac, cardiac"));
+}
+
 TEST_F(CommandLineTest, AblateSendsWhatItWasGiven) {
   Print({"ablate", "--person", "17", "--mask", "5", "--features", "12,40", "--kind", "set", "--value", "-2.5",
          "--error-mode", "replace", "--at", "cls", "--read-at", "4-5", "--top", "7"});

@@ -112,6 +112,18 @@ grpc::Status FakeServer::ListDictionaries(Context* context, const v1::ListDictio
   return Admit(*context, "ListDictionaries");
 }
 
+grpc::Status FakeServer::ListHeads(Context* context, const v1::ListHeadsRequest*, v1::ListHeadsResponse* response) {
+  v1::Head* head = response->add_heads();
+  head->set_name("heart");
+  head->set_model("demo");
+  head->set_kind("attention");
+  v1::PredictedTarget* target = head->add_targets();
+  target->set_name("trait:illness=cardiac");
+  target->add_classes("not cardiac");
+  target->add_classes("cardiac");
+  return Admit(*context, "ListHeads");
+}
+
 // Two pages of one corpus each.
 grpc::Status FakeServer::ListCorpora(Context* context, const v1::ListCorporaRequest* request,
                                      v1::ListCorporaResponse* response) {
@@ -227,6 +239,14 @@ grpc::Status FakeServer::AblateFeatures(Context* context, const v1::AblateFeatur
     token->set_token("INCOME_40");
     token->set_clean_log_probability(std::log(0.5));
     token->set_ablated_log_probability(std::log(0.125));
+    if (request->head().empty()) continue;
+    for (const auto& [name, clean] : {std::pair{"not cardiac", 0.75}, std::pair{"cardiac", 0.25}}) {
+      v1::ClassEffect* entry = added->add_classes();
+      entry->set_target("trait:illness=cardiac");
+      entry->set_class_name(name);
+      entry->set_clean_probability(clean);
+      entry->set_ablated_probability(1 - clean);
+    }
   }
   return Admit(*context, "AblateFeatures");
 }

@@ -16,8 +16,8 @@
 
 namespace lifescope {
 
-// Holds model "demo" (2 layers), dictionary "demo-sae" (64 features), corpus "demo" with person 17, whose life has a
-// background of four positions and two events of three. Calls come one at a time.
+// Holds model "demo" (2 layers), dictionary "demo-sae" (64 features), head "heart", corpus "demo" with person 17, whose
+// life has a background of four positions and two events of three. Calls come one at a time.
 class FakeServer : v1::CatalogService::Service, v1::FeatureService::Service, v1::RunService::Service {
  public:
   FakeServer();
@@ -56,6 +56,7 @@ class FakeServer : v1::CatalogService::Service, v1::FeatureService::Service, v1:
   grpc::Status ListModels(Context*, const v1::ListModelsRequest*, v1::ListModelsResponse*) override;
   grpc::Status GetModel(Context*, const v1::GetModelRequest*, v1::Model*) override;
   grpc::Status ListDictionaries(Context*, const v1::ListDictionariesRequest*, v1::ListDictionariesResponse*) override;
+  grpc::Status ListHeads(Context*, const v1::ListHeadsRequest*, v1::ListHeadsResponse*) override;
   grpc::Status ListCorpora(Context*, const v1::ListCorporaRequest*, v1::ListCorporaResponse*) override;
   grpc::Status GetCorpus(Context*, const v1::GetCorpusRequest*, v1::Corpus*) override;
   grpc::Status GetDocument(Context*, const v1::GetDocumentRequest*, v1::DocumentText*) override;

@@ -42,6 +42,8 @@ TEST_F(MethodsTest, CatalogService) {
   EXPECT_EQ(Call(server_.catalog, &Stub::GetModel, v1::GetModelRequest()).name(), "tiny");
   EXPECT_EQ(Call(server_.catalog, &Stub::ListDictionaries, v1::ListDictionariesRequest()).dictionaries_size(), 1);
   EXPECT_EQ(Call(server_.catalog, &Stub::GetDictionary, v1::GetDictionaryRequest()).name(), "tiny_sae");
+  EXPECT_EQ(Call(server_.catalog, &Stub::ListHeads, v1::ListHeadsRequest()).heads_size(), 1);
+  EXPECT_EQ(Call(server_.catalog, &Stub::GetHead, v1::GetHeadRequest()).name(), "tiny_head");
   EXPECT_EQ(Call(server_.catalog, &Stub::ListCorpora, v1::ListCorporaRequest()).corpora_size(), 1);
   EXPECT_EQ(Call(server_.catalog, &Stub::GetCorpus, v1::GetCorpusRequest()).name(), "world");
   EXPECT_EQ(Call(server_.catalog, &Stub::GetCapabilities, v1::GetCapabilitiesRequest()).max_message_bytes(), 64 << 20);

@@ -32,11 +32,13 @@ TEST(Registry, HoldsWhatTheHomeHolds) {
   const Registry registry = Registry::Load(TinyHome(), at::kCPU, [&](const std::string& kind, const std::string& name) {
     loaded.push_back(kind + " " + name);
   });
-  EXPECT_EQ(loaded, (std::vector<std::string>{"model tiny", "dictionary tiny_sae", "corpus world"}));
+  EXPECT_EQ(loaded, (std::vector<std::string>{"model tiny", "dictionary tiny_sae", "head tiny_head", "corpus world"}));
   EXPECT_EQ(registry.Model("tiny").name, "tiny");
   EXPECT_EQ(&registry.Model(registry.Model("").digest), &registry.Model(""));
   EXPECT_EQ(registry.Dictionary("", "tiny").hook_point.ToString(), kTinyHook);
   EXPECT_EQ(&registry.Dictionary("", ""), &registry.Dictionary("tiny_sae", "any"));
+  EXPECT_EQ(&registry.Head("", "tiny"), &registry.Head("tiny_head", "any"));
+  EXPECT_EQ(registry.Head("", "").model, "tiny");
   EXPECT_EQ(registry.Corpus("world").corpus->size(), 50);
 }
 
@@ -71,6 +73,15 @@ TEST(Registry, ADictionaryOfAnotherModelIsNotTheOnlyOne) {
   EXPECT_THROW(registry.Dictionary("", "another"), c10::ValueError);
 }
 
+TEST(Registry, AHeadWithoutItsModelIsHeldButBelongsToNone) {
+  const std::string home = TinyHomeCopy();
+  fs::remove_all(home + "/models/tiny");
+  const Registry registry = Registry::Load(home, at::kCPU);
+  EXPECT_EQ(registry.Head("tiny_head", "").model, "");
+  EXPECT_THROW(registry.Head("", "tiny"), c10::ValueError);
+  EXPECT_THROW(registry.Head("x", "tiny"), std::out_of_range);
+}
+
 TEST(Registry, UnfinishedFoldersAreNotServed) {
   const std::string home = TinyHomeCopy();
   fs::create_directories(home + "/models/.half");
@@ -83,6 +94,7 @@ TEST(Registry, TheAuditCopyIsFloat64AndMadeOnce) {
   EXPECT_EQ(audit->dtype(), at::kDouble);
   EXPECT_EQ(audit, registry.Model("").audit_transformer());
   EXPECT_EQ(registry.Dictionary("", "").audit_dictionary()->dtype(), at::kDouble);
+  EXPECT_EQ(registry.Head("", "").audit_head()->dtype(), at::kDouble);
 }
 
 TEST(Registry, AnAuditCopyOfChangedFilesIsRefused) {
@@ -117,48 +129,53 @@ TEST_P(DamagedHomeTest, IsRefusedByName) {
   for (const std::string& name : GetParam().names) EXPECT_NE(error.find(name), std::string::npos) << error;
 }
 
-INSTANTIATE_TEST_SUITE_P(Faults, DamagedHomeTest,
-                         testing::Values(Fault{"MissingWeights",
-                                               [](const std::string& h) {
-                                                 fs::remove(h + "/models/tiny/model.safetensors");
-                                               },
-                                               {"models/tiny/model.safetensors"}},
-                                         Fault{"TruncatedWeights",
-                                               [](const std::string& h) {
-                                                 const std::string path = h + "/models/tiny/model.safetensors";
-                                                 fs::resize_file(path, fs::file_size(path) - 5);
-                                               },
-                                               {"models/tiny/model.safetensors"}},
-                                         Fault{"NotANumber",
-                                               [](const std::string& h) {
-                                                 ChangeTensor(h + "/dictionaries/tiny_sae/sae_weights.safetensors",
-                                                              "b_enc", [](at::Tensor t) { return t.fill_(NAN); });
-                                               },
-                                               {"sae_weights.safetensors", "b_enc"}},
-                                         Fault{"WrongShape",
-                                               [](const std::string& h) {
-                                                 ChangeTensor(h + "/dictionaries/tiny_sae/sae_weights.safetensors",
-                                                              "W_dec", [](at::Tensor t) { return t.t().contiguous(); });
-                                               },
-                                               {"sae_weights.safetensors", "W_dec"}},
-                                         Fault{"MissingVocabulary",
-                                               [](const std::string& h) { fs::remove(h + "/models/tiny/vocab.tsv"); },
-                                               {"models/tiny/vocab.tsv"}},
-                                         Fault{"ShortVocabulary",
-                                               [](const std::string& h) {
-                                                 const std::string path = h + "/models/tiny/vocab.tsv";
-                                                 std::string text = ReadFile(path);
-                                                 text.resize(text.rfind('\n', text.size() - 2) + 1);
-                                                 WriteFileAtomically(path, text);
-                                               },
-                                               {"models/tiny/vocab.tsv", "expected"}},
-                                         Fault{"TruncatedCorpus",
-                                               [](const std::string& h) {
-                                                 const std::string path = h + "/corpora/world/token.i32";
-                                                 fs::resize_file(path, fs::file_size(path) - 4);
-                                               },
-                                               {"corpora/world/token.i32"}}),
-                         [](const testing::TestParamInfo<Fault>& info) { return info.param.name; });
+INSTANTIATE_TEST_SUITE_P(
+    Faults, DamagedHomeTest,
+    testing::Values(Fault{"MissingWeights",
+                          [](const std::string& h) { fs::remove(h + "/models/tiny/model.safetensors"); },
+                          {"models/tiny/model.safetensors"}},
+                    Fault{"TruncatedWeights",
+                          [](const std::string& h) {
+                            const std::string path = h + "/models/tiny/model.safetensors";
+                            fs::resize_file(path, fs::file_size(path) - 5);
+                          },
+                          {"models/tiny/model.safetensors"}},
+                    Fault{"NotANumber",
+                          [](const std::string& h) {
+                            ChangeTensor(h + "/dictionaries/tiny_sae/sae_weights.safetensors", "b_enc",
+                                         [](at::Tensor t) { return t.fill_(NAN); });
+                          },
+                          {"sae_weights.safetensors", "b_enc"}},
+                    Fault{"WrongShape",
+                          [](const std::string& h) {
+                            ChangeTensor(h + "/dictionaries/tiny_sae/sae_weights.safetensors", "W_dec",
+                                         [](at::Tensor t) { return t.t().contiguous(); });
+                          },
+                          {"sae_weights.safetensors", "W_dec"}},
+                    Fault{
+                        "UnknownTensorOfAHead",
+                        [](const std::string& h) {
+                          WriteSafetensors(h + "/heads/tiny_head/head.safetensors", {{"decoder.more", at::zeros({1})}});
+                        },
+                        {"heads/tiny_head/head.safetensors"}},
+                    Fault{"MissingVocabulary",
+                          [](const std::string& h) { fs::remove(h + "/models/tiny/vocab.tsv"); },
+                          {"models/tiny/vocab.tsv"}},
+                    Fault{"ShortVocabulary",
+                          [](const std::string& h) {
+                            const std::string path = h + "/models/tiny/vocab.tsv";
+                            std::string text = ReadFile(path);
+                            text.resize(text.rfind('\n', text.size() - 2) + 1);
+                            WriteFileAtomically(path, text);
+                          },
+                          {"models/tiny/vocab.tsv", "expected"}},
+                    Fault{"TruncatedCorpus",
+                          [](const std::string& h) {
+                            const std::string path = h + "/corpora/world/token.i32";
+                            fs::resize_file(path, fs::file_size(path) - 4);
+                          },
+                          {"corpora/world/token.i32"}}),
+    [](const testing::TestParamInfo<Fault>& info) { return info.param.name; });
 
 TEST(Device, ParsesItsNames) {
   EXPECT_EQ(ParseDevice("cpu"), at::Device(at::kCPU));

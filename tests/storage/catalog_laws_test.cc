@@ -24,6 +24,8 @@ TEST_P(StoreConformanceTest, ArtifactsAreListedByKindInOrder) {
   }
   EXPECT_EQ(AllArtifacts(*store_, ArtifactKind::kCorpus, 2).size(), 5u);
   EXPECT_TRUE(AllArtifacts(*store_, ArtifactKind::kDictionary, 2).empty());
+  ASSERT_EQ(store_->PutArtifact(SampleArtifact(ArtifactKind::kHead, 9)), absl::OkStatus());
+  EXPECT_EQ(AllArtifacts(*store_, ArtifactKind::kHead, 2).size(), 1u);
 }
 
 TEST_P(StoreConformanceTest, PuttingAnArtifactTwiceChangesNothing) {
@@ -54,7 +56,7 @@ TEST_P(StoreConformanceTest, MalformedArtifactIsInvalidArgument) {
   EXPECT_EQ(store_->PutArtifact(artifact).code(), absl::StatusCode::kInvalidArgument);
   artifact = SampleArtifact(static_cast<ArtifactKind>(0), 1);
   EXPECT_EQ(store_->PutArtifact(artifact).code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(store_->ListArtifacts(static_cast<ArtifactKind>(4), {}).status().code(),
+  EXPECT_EQ(store_->ListArtifacts(static_cast<ArtifactKind>(5), {}).status().code(),
             absl::StatusCode::kInvalidArgument);
 }
 
