@@ -35,6 +35,7 @@ int main(int argc, char** argv) {
   lifescope::AddImportCommand(app);
   lifescope::AddImportModelCommand(app);
   lifescope::AddPretrainCommand(app);
+  lifescope::AddFinetuneCommand(app);
   lifescope::AddTrainSaeCommand(app);
   lifescope::AddIndexCommand(app);
   lifescope::AddMatchTraitsCommand(app);

@@ -14,6 +14,7 @@ void AddSynthesizeCommand(CLI::App& app);
 void AddImportCommand(CLI::App& app);
 void AddImportModelCommand(CLI::App& app);
 void AddPretrainCommand(CLI::App& app);
+void AddFinetuneCommand(CLI::App& app);
 void AddTrainSaeCommand(CLI::App& app);
 void AddIndexCommand(CLI::App& app);
 void AddMatchTraitsCommand(CLI::App& app);

@@ -75,6 +75,7 @@ std::string ModelFolder(const std::string& home, const std::string& name) { retu
 std::string DictionaryFolder(const std::string& home, const std::string& name) {
   return Place(home, "dictionaries", name);
 }
+std::string HeadFolder(const std::string& home, const std::string& name) { return Place(home, "heads", name); }
 std::string CorpusFolder(const std::string& home, const std::string& name) { return Place(home, "corpora", name); }
 std::string CheckpointFile(const std::string& home, const std::string& dictionary) {
   const fs::path folder = DictionaryFolder(home, dictionary);

@@ -1,4 +1,5 @@
-// The home folder of the batch verbs: models/<name>, dictionaries/<name>, corpora/<name> and lifescope.db.
+// The home folder of the batch verbs: models/<name>, dictionaries/<name>, heads/<name>, corpora/<name> and
+// lifescope.db.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -22,6 +23,7 @@ int32_t PrepareCompute(int32_t threads);
 // Throw c10::ValueError when the name is not letters, digits, '.', '_' and '-', or starts with '.'.
 std::string ModelFolder(const std::string& home, const std::string& name);
 std::string DictionaryFolder(const std::string& home, const std::string& name);
+std::string HeadFolder(const std::string& home, const std::string& name);
 std::string CorpusFolder(const std::string& home, const std::string& name);
 // Where train-sae keeps what an unfinished run needs to go on.
 std::string CheckpointFile(const std::string& home, const std::string& dictionary);

@@ -40,7 +40,7 @@ def lifescoped(*arguments):
 
 @functools.cache
 def home():
-    """A world of 200 persons with a model, a dictionary and its index; made once per process."""
+    """A world of 200 persons with a model, a dictionary and its index, and a head; made once per process."""
     folder = tempfile.mkdtemp(prefix="lifescope-e2e-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     at = ["--home", folder]
@@ -49,6 +49,8 @@ def home():
                "--ff", 64, "--layers", 2, "--heads", 4, "--local-heads", 2)
     lifescoped("train-sae", *at, "--model", "demo", "--corpus", "demo", "--name", "demo-sae", "--hook", HOOK,
                "--features", FEATURES, "--k", 8, "--steps", 60)
+    lifescoped("finetune", *at, "--model", "demo", "--corpus", "demo", "--name", "heart", "--target",
+               "trait:illness=none", "--freeze-trunk", "--epochs", 2, "--resamples", 20)
     lifescoped("index", *at, "--dictionary", "demo-sae", "--corpus", "demo")
     return pathlib.Path(folder)
 

@@ -15,7 +15,7 @@ RUN_ID = re.compile(r"run ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 class CatalogTest(ServedTest):
     def test_status_names_what_the_server_holds(self):
         shown = self.client.show("status")
-        for part in ("demo-sae", "sqlite", "cpu"):
+        for part in ("demo-sae", "heart", "sqlite", "cpu"):
             self.assertIn(part, shown)
         self.assertGreater(self.client.json("status")["maxForwardsPerRun"], 0)
 
@@ -29,8 +29,17 @@ class CatalogTest(ServedTest):
         self.assertEqual(model["layerCount"], 2)
         self.assertIn(dictionary["digest"][:19], self.client.show("dictionaries"))
 
-    def test_a_model_shows_its_hook_points(self):
-        self.assertRegex(self.client.show("models", "demo"), re.escape(HOOK) + r"\s+\[32\]\s+yes")
+    def test_a_model_shows_its_hook_points_and_those_of_its_heads(self):
+        shown = self.client.show("models", "demo")
+        self.assertRegex(shown, re.escape(HOOK) + r"\s+\[32\]\s+yes")
+        self.assertRegex(shown, r"heads\.heart\.hook_person_summary\s+\[32\]\s+yes")
+
+    def test_a_head_says_what_it_predicts_over_which_model(self):
+        (head,) = self.client.json("heads")["heads"]
+        (model,) = self.client.json("models")["models"]
+        self.assertEqual(head["modelDigest"], model["digest"])
+        self.assertEqual(head["targets"], [{"name": "trait:illness=none", "classes": ["not none", "none"]}])
+        self.assertRegex(self.client.show("heads"), r"heart +demo +attention +trait:illness=none +not none, none")
 
 
 class FeaturesTest(ServedTest):
@@ -142,6 +151,32 @@ class LifeTest(ServedTest):
                                  f"{self.feature},{(self.feature + 1) % FEATURES}", "--each")
         self.assertIn(f"«[MASK={self.text['tokens'][mask]}]»", shown)
         self.assertRegex(shown, r"% +→ +\S+ % +[▲▼] ×")
+
+    def test_a_head_is_read_clean_and_under_an_edit_of_its_person_summary(self):
+        others = [example["personId"] for example in self.client.json("top", self.feature, "--count", 2)["examples"]]
+        plan = self.file("plan.json", {
+            "documents": [{"person": {"person_id": person}} for person in others],
+            "interventions": [{"name": "swapped", "edits": [
+                {"activation": {"hook_point": "heads.heart.hook_person_summary"}, "donor": {"document": 1},
+                 "documents": [0]}]}],
+            "reads": [{"name": "risk", "class_probability": {"head": "heart"}}]})
+        result = self.client.json("run", plan)
+        clean = [wire.tensor(document["values"][0]["tensor"]) for document in result["result"]["clean"]]
+        (swapped,) = result["result"]["interventions"][0]["documents"]
+        self.assertAlmostEqual(sum(clean[0]), 1, delta=1e-5)
+        for ours, theirs in zip(wire.tensor(swapped["values"][0]["tensor"]), clean[1]):
+            self.assertAlmostEqual(ours, theirs, delta=1e-5)
+        self.assertEqual(len(result["provenance"]["headDigests"]), 1)
+
+    def test_ablate_says_what_a_head_says(self):
+        common = ["ablate", "--person", self.person, "--features", self.feature]
+        (effect,) = self.client.json(*common, "--head", "heart")["effects"]
+        self.assertEqual([entry["className"] for entry in effect["classes"]], ["not none", "none"])
+        self.assertNotEqual(effect["classes"][0]["cleanProbability"], effect["classes"][0]["ablatedProbability"])
+        self.assertRegex(self.client.show(*common, "--head", "heart"), r"trait:illness=none +none +\S+ % +→ +\S+ %")
+        refused = self.client.ask(*common, "--head", "lungs")
+        self.assertEqual(refused.code, 1, refused)
+        self.assertIn("no head 'lungs'; there are: heart", refused.err)
 
     def test_patching_the_whole_input_restores_the_clean_answer(self):
         at = self.first_content()
