@@ -111,7 +111,7 @@ void FinetuneModel(const FinetuneFlags& flags) {
   WriteFinetuned(*result, *model.transformer, model.digest, model.vocabulary.ToTsv(), model_folder, head_folder);
   PrintMeasurements(*result, flags);
   if (result->weights) {
-    PrintEndLine(model_folder, absl::StrFormat("the trunk of model %s, trained on", flags.model),
+    PrintEndLine(model_folder, absl::StrFormat("the trunk of model %s, trained further", flags.model),
                  ModelDigest(model_folder), stopwatch.Seconds());
   }
   PrintEndLine(
