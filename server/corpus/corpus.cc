@@ -215,6 +215,11 @@ int64_t Corpus::length(int64_t index) const {
   return offsets_[index + 1] - offsets_[index];
 }
 
+int32_t Corpus::event_count(int64_t index) const {
+  TORCH_CHECK_INDEX(index >= 0 && index < size(), "document ", index, ", expected 0 to ", size() - 1);
+  return static_cast<int32_t>(event_offsets_[index + 1] - event_offsets_[index]);
+}
+
 Document Corpus::DocumentAt(int64_t index) const {
   Document document;
   document.person_id = person_id(index);

@@ -57,6 +57,7 @@ class Corpus {
   int64_t person_id(int64_t index) const;
   Split split(int64_t index) const;
   int64_t length(int64_t index) const;
+  int32_t event_count(int64_t index) const;
   // A copy of one document.
   Document DocumentAt(int64_t index) const;
   // Index of a person.
