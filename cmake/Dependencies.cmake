@@ -13,6 +13,11 @@ endif()
 if(LIFESCOPE_WITH_TORCH)
   find_package(OpenMP REQUIRED)
   find_package(OpenSSL REQUIRED COMPONENTS Crypto)
+  # Optional: the engine builds without it and then reads no person documents.
+  find_package(PkgConfig QUIET)
+  if(PkgConfig_FOUND)
+    pkg_search_module(HDF5 QUIET IMPORTED_TARGET hdf5-serial hdf5)
+  endif()
   add_library(lifescope_torch INTERFACE)
   if(LIFESCOPE_TORCH_DIR)
     # The wheel's own TorchConfig.cmake wants a CUDA toolkit; the four libraries are all that is needed.

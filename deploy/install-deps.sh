@@ -15,6 +15,7 @@ build_packages=(
   nlohmann-json3-dev libssl-dev libzip-dev libgtest-dev libgmock-dev
   libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc
   libabsl-dev libcli11-dev libsqlite3-dev libpqxx-dev
+  libhdf5-dev                                               # person documents of the published pipelines
   postgresql                                                # a real database for the tests
   python3 ca-certificates
 )
@@ -22,7 +23,8 @@ check_packages=(clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev git)  
 # LibTorch is 20 times slower on the reference BLAS. The OpenMP flavour shares LibTorch's thread pool.
 blas_package=libopenblas0-openmp
 runtime_packages=(
-  libtorch1.13 libgrpc++1.51 libprotobuf32 libabsl20220623 libsqlite3-0 libpqxx-6.4 libssl3 libzip4 libgomp1 ca-certificates
+  libtorch1.13 libgrpc++1.51 libprotobuf32 libabsl20220623 libsqlite3-0 libpqxx-6.4 libhdf5-103-1 libssl3 libzip4
+  libgomp1 ca-certificates
 )
 
 torch=debian gpu=no packages=("${build_packages[@]}" "${check_packages[@]}")
@@ -44,7 +46,7 @@ if [ "$system" != "debian 12" ]; then
 install-deps: this system is '$system'; the script knows Debian 12.
 Install by hand: a C++20 compiler, CMake 3.25, Ninja, LibTorch 1.13 or later with a fast BLAS, gRPC 1.51 and Protocol
 Buffers 3.21 or later, Abseil, libpqxx 6.4 or 7, SQLite 3.40, OpenSSL, libzip 1.7, nlohmann-json 3.11, CLI11 2.1, GoogleTest,
-PostgreSQL 15 (tests). Then run the cmake presets directly. Or use the container: docker compose build.
+HDF5 1.10, PostgreSQL 15 (tests). Then run the cmake presets directly. Or use the container: docker compose build.
 EOF
   exit 1
 fi

@@ -39,6 +39,7 @@ int main(int argc, char** argv) {
   lifescope::AddTrainSaeCommand(app);
   lifescope::AddIndexCommand(app);
   lifescope::AddMatchTraitsCommand(app);
+  lifescope::AddLabelCommand(app);
   try {
     app.parse(argc, argv);
     return 0;

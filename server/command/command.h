@@ -18,5 +18,6 @@ void AddFinetuneCommand(CLI::App& app);
 void AddTrainSaeCommand(CLI::App& app);
 void AddIndexCommand(CLI::App& app);
 void AddMatchTraitsCommand(CLI::App& app);
+void AddLabelCommand(CLI::App& app);
 
 }  // namespace lifescope

@@ -1,8 +1,6 @@
 #include "server/command/describe_tables.h"
 
 #include <c10/util/Exception.h>
-#include <google/protobuf/io/tokenizer.h>
-#include <google/protobuf/text_format.h>
 
 #include <filesystem>
 #include <vector>
@@ -10,21 +8,10 @@
 #include "absl/strings/str_cat.h"
 #include "lifescope/v1/table_description.pb.h"
 #include "server/artifact/artifact.h"
+#include "server/command/text_message.h"
 
 namespace lifescope {
 namespace {
-
-// Keeps the first error: the later ones are often only its consequences.
-class FirstError : public google::protobuf::io::ErrorCollector {
- public:
-  void AddError(int line, google::protobuf::io::ColumnNumber column, const std::string& message) override {
-    if (text_.empty()) text_ = absl::StrCat(line + 1, ":", column + 1, ": ", message);
-  }
-  const std::string& text() const { return text_; }
-
- private:
-  std::string text_;
-};
 
 template <typename Texts>
 std::vector<std::string> Strings(const Texts& texts) {
@@ -187,10 +174,7 @@ TableDescription FromProto(const v1::TableDescription& proto) {
 
 TableDescription ParseTableDescription(const std::string& name, const std::string& text) {
   v1::TableDescription proto;
-  FirstError error;
-  google::protobuf::TextFormat::Parser parser;
-  parser.RecordErrorsTo(&error);
-  TORCH_CHECK_VALUE(parser.ParseFromString(text, &proto), name, ":", error.text());
+  ParseTextMessage(name, text, &proto);
   try {
     return FromProto(proto);
   } catch (const c10::ValueError& fault) {

@@ -77,6 +77,7 @@ std::string DictionaryFolder(const std::string& home, const std::string& name) {
 }
 std::string HeadFolder(const std::string& home, const std::string& name) { return Place(home, "heads", name); }
 std::string CorpusFolder(const std::string& home, const std::string& name) { return Place(home, "corpora", name); }
+std::string LabelFolder(const std::string& home, const std::string& name) { return Place(home, "labels", name); }
 std::string CheckpointFile(const std::string& home, const std::string& dictionary) {
   const fs::path folder = DictionaryFolder(home, dictionary);
   return folder.parent_path() / ("." + dictionary + ".checkpoint.safetensors");
@@ -101,6 +102,13 @@ OpenedCorpus OpenCorpus(const std::string& home, const std::string& name) {
   const std::string folder = CorpusFolder(home, name);
   CheckExists(folder);
   return {name, Corpus::Open(folder)};
+}
+
+std::shared_ptr<const LabelTable> OpenLabels(const std::string& home, const std::string& name,
+                                             const OpenedCorpus& corpus) {
+  const std::string folder = LabelFolder(home, name);
+  CheckExists(folder);
+  return LabelTable::Open(folder, *corpus.corpus);
 }
 
 LoadedDictionary OpenDictionary(const std::string& home, const std::string& name) {

@@ -1,4 +1,4 @@
-// The home folder of the batch verbs: models/<name>, dictionaries/<name>, heads/<name>, corpora/<name> and
+// The home folder of the batch verbs: models/<name>, dictionaries/<name>, heads/<name>, corpora/<name>, labels/<name> and
 // lifescope.db.
 #pragma once
 
@@ -8,6 +8,7 @@
 #include <string>
 
 #include "server/corpus/corpus.h"
+#include "server/corpus/label_table.h"
 #include "server/dictionary/dictionary.h"
 #include "server/model/transformer.h"
 
@@ -25,6 +26,7 @@ std::string ModelFolder(const std::string& home, const std::string& name);
 std::string DictionaryFolder(const std::string& home, const std::string& name);
 std::string HeadFolder(const std::string& home, const std::string& name);
 std::string CorpusFolder(const std::string& home, const std::string& name);
+std::string LabelFolder(const std::string& home, const std::string& name);
 // Where train-sae keeps what an unfinished run needs to go on.
 std::string CheckpointFile(const std::string& home, const std::string& dictionary);
 // The store of a home that no other was chosen for.
@@ -47,6 +49,8 @@ struct OpenedCorpus {
 // In float32 on the CPU. Throw c10::ValueError naming what is missing and what there is.
 OpenedModel OpenModel(const std::string& home, const std::string& name);
 OpenedCorpus OpenCorpus(const std::string& home, const std::string& name);
+std::shared_ptr<const LabelTable> OpenLabels(const std::string& home, const std::string& name,
+                                             const OpenedCorpus& corpus);
 LoadedDictionary OpenDictionary(const std::string& home, const std::string& name);
 
 // Throws c10::ValueError when the model was trained on another vocabulary.

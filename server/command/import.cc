@@ -1,3 +1,5 @@
+#include <c10/util/Exception.h>
+
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -8,6 +10,7 @@
 #include "server/command/describe_tables.h"
 #include "server/command/end_line.h"
 #include "server/command/home.h"
+#include "server/command/import_documents.h"
 #include "server/command/progress_bar.h"
 #include "server/corpus/table_import.h"
 
@@ -23,6 +26,7 @@ struct ImportFlags {
   uint64_t split_seed = 0;
   int64_t memory_mib = 256;
   TableImportOptions import;
+  DocumentFlags documents;
 };
 
 // The description with what the flags say of the split.
@@ -51,6 +55,15 @@ std::string Summary(const Corpus& corpus, const TableImportReport& report) {
 void Import(ImportFlags& flags, bool has_seed) {
   const Stopwatch stopwatch;
   const std::string folder = CorpusFolder(flags.home, flags.name);
+  if (!flags.documents.paths.empty()) {
+    DocumentImportOptions options;
+    options.max_length = flags.import.encode.max_length;
+    options.faithful = flags.import.encode.faithful;
+    options.max_bad_row_share = flags.import.max_bad_row_share;
+    options.split_file = flags.split_file;
+    return ImportDocuments(folder, flags.documents, options);
+  }
+  TORCH_CHECK_VALUE(!flags.tables.empty(), "--tables or --documents is required");
   flags.import.description_text = FindTableDescription(flags.description);
   flags.import.description = DescriptionOf(flags, flags.import.description_text, has_seed);
   flags.import.memory_bytes = flags.memory_mib << 20;
@@ -74,7 +87,7 @@ void Describe(const std::string& name) {
 }
 
 void AddTableOptions(CLI::App& verb, ImportFlags& flags) {
-  verb.add_option("--tables", flags.tables, "Folder of the tables")->required()->check(CLI::ExistingDirectory);
+  verb.add_option("--tables", flags.tables, "Folder of the tables")->check(CLI::ExistingDirectory);
   verb.add_option("--description", flags.description,
                   "What the tables are: a textproto, or life2vec-light, life2vec, synthetic-world")
       ->capture_default_str();
@@ -88,7 +101,7 @@ void AddTableOptions(CLI::App& verb, ImportFlags& flags) {
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   verb.add_option("--max-bad-rows", flags.import.max_bad_row_share,
-                  "Share of bad rows in a table that stops the import")
+                  "Share of bad rows in a table or file that stops the import")
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
   verb.add_flag("--start-over", flags.import.start_over, "Discard an unfinished import of that name");
@@ -98,11 +111,13 @@ void AddTableOptions(CLI::App& verb, ImportFlags& flags) {
 
 void AddImportCommand(CLI::App& app) {
   auto flags = std::make_shared<ImportFlags>();
-  CLI::App* verb =
-      app.add_subcommand("import", "Turn raw tables into a corpus; a killed import goes on when run again");
+  CLI::App* verb = app.add_subcommand(
+      "import",
+      "Turn raw tables or processed documents into a corpus; a killed import of tables goes on when run again");
   AddHomeOption(*verb, flags->home);
   verb->add_option("--name", flags->name, "Name of the new corpus")->required();
   AddTableOptions(*verb, *flags);
+  AddDocumentOptions(*verb, flags->documents);
   verb->add_flag("--faithful", flags->import.encode.faithful,
                  "Do as the public code does where it is defective (values split at spaces, background unknown)");
   verb->add_option("--max-length", flags->import.encode.max_length, "Longest document, in tokens")
@@ -112,7 +127,9 @@ void AddImportCommand(CLI::App& app) {
       "Examples:\n"
       "  lifescoped import --home my-home --name registry --tables raw/ --max-length 256\n"
       "  lifescoped import --describe life2vec-light >my.textproto\n"
-      "  lifescoped import --home my-home --name registry --tables raw/ --description my.textproto");
+      "  lifescoped import --home my-home --name registry --tables raw/ --description my.textproto\n"
+      "  lifescoped import --home my-home --name registry --documents data/processed/datasets/all/mlm --vocabulary "
+      "result.tsv --max-length 2560");
   verb->callback([flags, verb] { Import(*flags, verb->count("--split-seed") > 0); });
 }
 

@@ -16,6 +16,7 @@ struct MatchTraitsFlags {
   std::string home;
   std::string dictionary;
   std::string corpus;
+  std::string labels;
   int64_t best = 10;
   int32_t threads = 0;
 };
@@ -29,6 +30,7 @@ void Match(const MatchTraitsFlags& flags) {
   PrepareCompute(flags.threads);
   TraitMatchOptions options;
   options.hook_point = HookPoint::Parse(dictionary.info.hook_point);
+  if (!flags.labels.empty()) options.labels = OpenLabels(flags.home, flags.labels, corpus);
   std::vector<TraitMatch> matches;
   {
     ProgressBar bar("match-traits", 0);
@@ -56,10 +58,12 @@ void Match(const MatchTraitsFlags& flags) {
 
 void AddMatchTraitsCommand(CLI::App& app) {
   auto flags = std::make_shared<MatchTraitsFlags>();
-  CLI::App* verb = app.add_subcommand("match-traits", "Which features match the hidden traits of a synthetic world");
+  CLI::App* verb =
+      app.add_subcommand("match-traits", "Which features match labels, or the hidden traits of a synthetic world");
   AddHomeOption(*verb, flags->home);
   verb->add_option("--dictionary", flags->dictionary, "Dictionary to look into")->required();
-  verb->add_option("--corpus", flags->corpus, "Corpus whose traits are known")->required();
+  verb->add_option("--corpus", flags->corpus, "Corpus whose traits are known, or that the labels are of")->required();
+  verb->add_option("--labels", flags->labels, "Label table to match instead of the traits (see lifescoped label)");
   verb->add_option("--best", flags->best, "Rows of the table, best F1 first")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();

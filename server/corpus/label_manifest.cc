@@ -121,6 +121,17 @@ int64_t LabelRowCount(LabelScope scope, const CorpusManifest& corpus) {
   return corpus.token_count;
 }
 
+std::vector<int64_t> LabelOffsets(LabelScope scope, const Corpus& corpus) {
+  std::vector<int64_t> offsets = {0};
+  offsets.reserve(static_cast<size_t>(corpus.size()) + 1);
+  for (int64_t i = 0; i < corpus.size(); ++i) {
+    const int64_t events = corpus.event_count(i);
+    const int64_t rows = scope == LabelScope::kPerson ? 1 : scope == LabelScope::kEvent ? events : corpus.length(i);
+    offsets.push_back(offsets.back() + rows);
+  }
+  return offsets;
+}
+
 std::string LabelValueFault(const LabelColumn& column, double value) {
   if (std::isnan(value)) return "";
   if (column.kind == LabelKind::kNumber) return std::isfinite(value) ? "" : "is infinite, expected a finite number";
@@ -128,30 +139,6 @@ std::string LabelValueFault(const LabelColumn& column, double value) {
   if (value >= 0 && value <= last && value == std::floor(value)) return "";
   return "is " + std::to_string(value) + ", expected a whole number from 0 to " +
          std::to_string(static_cast<int64_t>(last));
-}
-
-const char* ToString(LabelScope scope) {
-  switch (scope) {
-    case LabelScope::kPerson:
-      return "person";
-    case LabelScope::kEvent:
-      return "event";
-    case LabelScope::kToken:
-      break;
-  }
-  return "token";
-}
-
-const char* ToString(LabelKind kind) {
-  switch (kind) {
-    case LabelKind::kBoolean:
-      return "boolean";
-    case LabelKind::kCategory:
-      return "category";
-    case LabelKind::kNumber:
-      break;
-  }
-  return "number";
 }
 
 }  // namespace lifescope

@@ -33,12 +33,9 @@ std::string LabelFileName(const LabelColumn& column);
 size_t LabelValueSize(LabelKind kind);
 // Rows of a column of that scope.
 int64_t LabelRowCount(LabelScope scope, const CorpusManifest& corpus);
+// Where the rows of each person start in a column of that scope: [persons + 1].
+std::vector<int64_t> LabelOffsets(LabelScope scope, const Corpus& corpus);
 // Why a column cannot have the value, or nothing.
 std::string LabelValueFault(const LabelColumn& column, double value);
-
-// "person", "event", "token".
-const char* ToString(LabelScope scope);
-// "boolean", "category", "number".
-const char* ToString(LabelKind kind);
 
 }  // namespace lifescope

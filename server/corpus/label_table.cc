@@ -39,16 +39,31 @@ std::shared_ptr<const MappedFile> MapColumn(const std::string& folder, const Lab
   return file;
 }
 
-// Running sums of what `count` gives for each person.
-template <typename Count>
-std::vector<int64_t> Offsets(const Corpus& corpus, const Count& count) {
-  std::vector<int64_t> offsets = {0};
-  offsets.reserve(static_cast<size_t>(corpus.size()) + 1);
-  for (int64_t i = 0; i < corpus.size(); ++i) offsets.push_back(offsets.back() + count(i));
-  return offsets;
+}  // namespace
+
+const char* ToString(LabelScope scope) {
+  switch (scope) {
+    case LabelScope::kPerson:
+      return "person";
+    case LabelScope::kEvent:
+      return "event";
+    case LabelScope::kToken:
+      break;
+  }
+  return "token";
 }
 
-}  // namespace
+const char* ToString(LabelKind kind) {
+  switch (kind) {
+    case LabelKind::kBoolean:
+      return "boolean";
+    case LabelKind::kCategory:
+      return "category";
+    case LabelKind::kNumber:
+      break;
+  }
+  return "number";
+}
 
 std::shared_ptr<const LabelTable> LabelTable::Open(const std::string& folder, const Corpus& corpus,
                                                    bool verify_digests) {
@@ -61,8 +76,8 @@ std::shared_ptr<const LabelTable> LabelTable::Open(const std::string& folder, co
   table->digest_ = Sha256(text);
   table->corpus_digest_ = std::move(listing.corpus_digest);
   table->columns_ = std::move(listing.columns);
-  table->event_offsets_ = Offsets(corpus, [&](int64_t i) { return corpus.event_count(i); });
-  table->token_offsets_ = Offsets(corpus, [&](int64_t i) { return corpus.length(i); });
+  table->event_offsets_ = LabelOffsets(LabelScope::kEvent, corpus);
+  table->token_offsets_ = LabelOffsets(LabelScope::kToken, corpus);
   for (size_t c = 0; c < table->columns_.size(); ++c) {
     const LabelColumn& column = table->columns_[c];
     table->files_.push_back(
@@ -124,6 +139,25 @@ double LabelTable::Row(size_t column, int64_t row) const {
   const int32_t index =
       kind == LabelKind::kBoolean ? ElementAt<int8_t>(*files_[column], row) : ElementAt<int32_t>(*files_[column], row);
   return index == -1 ? kMissing : index;
+}
+
+LabelSummary LabelTable::Summarize(size_t column) const {
+  LabelSummary summary;
+  summary.row_count = row_count(column);
+  const LabelColumn& described = columns_[column];
+  summary.value_counts.resize(described.kind == LabelKind::kBoolean ? 2 : described.values.size());
+  double sum = 0;
+  for (int64_t row = 0; row < summary.row_count; ++row) {
+    const double value = Row(column, row);
+    if (std::isnan(value)) continue;
+    if (described.kind != LabelKind::kNumber) ++summary.value_counts[static_cast<size_t>(value)];
+    summary.minimum = summary.present_count == 0 ? value : std::min(summary.minimum, value);
+    summary.maximum = summary.present_count == 0 ? value : std::max(summary.maximum, value);
+    ++summary.present_count;
+    sum += value;
+  }
+  if (summary.present_count > 0) summary.mean = sum / static_cast<double>(summary.present_count);
+  return summary;
 }
 
 }  // namespace lifescope

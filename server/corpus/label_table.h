@@ -21,12 +21,25 @@ namespace lifescope {
 enum class LabelScope { kPerson, kEvent, kToken };
 enum class LabelKind { kBoolean, kCategory, kNumber };
 
+// "person", "event", "token".
+const char* ToString(LabelScope scope);
+// "boolean", "category", "number".
+const char* ToString(LabelKind kind);
+
 struct LabelColumn {
   std::string name;  // letters, digits, '_', '.', '-', not starting with '.'; unique in its table
   LabelScope scope = LabelScope::kPerson;
   LabelKind kind = LabelKind::kBoolean;
   std::vector<std::string> values;  // of a category: what its indices mean; else empty
   std::string definition;           // how its values came to be: the text of its LabelColumn (label_description.proto)
+};
+
+// What a column says over all its rows.
+struct LabelSummary {
+  int64_t row_count = 0;
+  int64_t present_count = 0;          // not missing
+  std::vector<int64_t> value_counts;  // by value, of booleans (false, true) and categories
+  double minimum = 0, mean = 0, maximum = 0;
 };
 
 // A memory-mapped table. Immutable and thread-safe; it does not refer to the corpus that it was opened with.
@@ -53,6 +66,7 @@ class LabelTable {
   // All values of a column in order: persons by index, their events or tokens in order.
   int64_t row_count(size_t column) const;
   double Row(size_t column, int64_t row) const;
+  LabelSummary Summarize(size_t column) const;
 
  private:
   LabelTable() = default;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "server/evaluation/corpus_scan.h"
 #include "server/intervention/engine.h"
@@ -22,39 +23,58 @@ double Ratio(int64_t part, int64_t whole) {
   return whole == 0 ? 0 : static_cast<double>(part) / static_cast<double>(whole);
 }
 
-// The trait values of a corpus, numbered: a "concept" is one of them.
+// The values of a corpus' traits, or of a label table, numbered: a "concept" is one of them.
 class Concepts {
  public:
-  explicit Concepts(const Corpus& corpus) : corpus_(corpus) {
-    for (const Trait& trait : corpus.person_traits()) Number(trait, "person.", &person_first_);
-    for (const Trait& trait : corpus.event_traits()) Number(trait, "event.", &event_first_);
+  explicit Concepts(const Corpus& corpus) {
+    for (size_t t = 0; t < corpus.person_traits().size(); ++t) {
+      const Trait& trait = corpus.person_traits()[t];
+      Add("person." + trait.name, trait.values,
+          [&corpus, t](int64_t document, int32_t, int64_t) { return corpus.PersonTrait(document, t); });
+    }
+    for (size_t t = 0; t < corpus.event_traits().size(); ++t) {
+      const Trait& trait = corpus.event_traits()[t];
+      Add("event." + trait.name, trait.values,
+          [&corpus, t](int64_t document, int32_t event, int64_t) { return corpus.EventTrait(document, event, t); });
+    }
+  }
+
+  explicit Concepts(const LabelTable& labels) {
+    for (size_t c = 0; c < labels.columns().size(); ++c) {
+      const LabelColumn& column = labels.columns()[c];
+      if (column.kind == LabelKind::kNumber) continue;
+      const bool is_boolean = column.kind == LabelKind::kBoolean;
+      Add(column.name, is_boolean ? std::vector<std::string>{"false", "true"} : column.values,
+          [&labels, c, scope = column.scope](int64_t document, int32_t event, int64_t row) {
+            if (scope == LabelScope::kPerson) return labels.Person(c, document);
+            return scope == LabelScope::kEvent ? labels.Event(c, document, event) : labels.Token(c, document, row);
+          });
+    }
   }
 
   size_t size() const { return names_.size(); }
   const std::pair<std::string, std::string>& name(size_t index) const { return names_[index]; }
 
-  // The concepts that hold on the tokens of an event.
-  void HoldAt(int64_t document, int32_t event, std::vector<size_t>* concepts) const {
+  // The concepts that hold of a token of an event.
+  void HoldAt(int64_t document, int32_t event, int64_t row, std::vector<size_t>* concepts) const {
     concepts->clear();
-    for (size_t t = 0; t < person_first_.size(); ++t) {
-      const int8_t value = corpus_.PersonTrait(document, static_cast<int64_t>(t));
-      if (value >= 0) concepts->push_back(person_first_[t] + static_cast<size_t>(value));
-    }
-    for (size_t t = 0; t < event_first_.size(); ++t) {
-      const int8_t value = corpus_.EventTrait(document, event, static_cast<int64_t>(t));
-      if (value >= 0) concepts->push_back(event_first_[t] + static_cast<size_t>(value));
+    for (const auto& [first, value_at] : columns_) {
+      const double value = value_at(document, event, row);
+      if (value >= 0) concepts->push_back(first + static_cast<size_t>(value));  // not where it is missing: -1, NaN
     }
   }
 
  private:
-  void Number(const Trait& trait, const char* kind, std::vector<size_t>* first) {
-    first->push_back(names_.size());
-    for (const std::string& value : trait.values) names_.emplace_back(kind + trait.name, value);
+  // Index of the value that holds there.
+  using ValueAt = std::function<double(int64_t document, int32_t event, int64_t row)>;
+
+  void Add(const std::string& name, const std::vector<std::string>& values, ValueAt value_at) {
+    columns_.emplace_back(names_.size(), std::move(value_at));
+    for (const std::string& value : values) names_.emplace_back(name, value);
   }
 
-  const Corpus& corpus_;
   std::vector<std::pair<std::string, std::string>> names_;
-  std::vector<size_t> person_first_, event_first_;
+  std::vector<std::pair<size_t, ValueAt>> columns_;  // with the number of its first concept
 };
 
 // Calls `token(concepts)` for every token of the document's events, and `active(concepts, feature, value)` for every
@@ -66,10 +86,9 @@ void VisitEventTokens(const Concepts& concepts, int64_t index, const Document& d
   const at::Tensor features = activations.features.contiguous();
   const int64_t* offsets = activations.row_offsets.data_ptr<int64_t>();
   std::vector<size_t> here;
-  int32_t event = 0;
   for (int64_t row = 0; row < activations.rows(); ++row) {
     if (document.event[row] == 0) continue;
-    if (document.event[row] != event) concepts.HoldAt(index, event = document.event[row], &here);
+    concepts.HoldAt(index, document.event[row], row, &here);
     token(here);
     for (int64_t i = offsets[row]; i < offsets[row + 1]; ++i) {
       active(here, static_cast<size_t>(features.data_ptr<int32_t>()[i]), values.data_ptr<double>()[i]);
@@ -216,8 +235,12 @@ std::vector<int64_t> DocumentsOf(const Corpus& corpus, Split split) {
 std::vector<TraitMatch> MatchTraits(const Transformer& model, const Dictionary& dictionary, const Corpus& corpus,
                                     const TraitMatchOptions& options,
                                     const std::function<bool(int64_t done, int64_t total)>& on_progress) {
-  const Concepts concepts(corpus);
-  TORCH_CHECK_VALUE(concepts.size() > 0, "corpus: no traits, expected a corpus whose traits are known");
+  const Concepts concepts = options.labels ? Concepts(*options.labels) : Concepts(corpus);
+  TORCH_CHECK_VALUE(!options.labels || options.labels->corpus_digest() == corpus.digest(), "labels: of the corpus ",
+                    options.labels->corpus_digest(), ", expected ", corpus.digest());
+  TORCH_CHECK_VALUE(concepts.size() > 0, options.labels
+                                             ? "labels: no boolean or category, expected at least one"
+                                             : "corpus: no traits, expected a corpus whose traits are known");
   const CorpusScanOptions scan{options.hook_point, options.n_slots, options.batch_tokens};
   CheckScan(model, dictionary, corpus, scan);
   const std::vector<int64_t> validation = DocumentsOf(corpus, Split::kValidation);

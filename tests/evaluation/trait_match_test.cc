@@ -7,8 +7,10 @@
 #include <algorithm>
 #include <functional>
 
+#include "server/corpus/label_build.h"
 #include "server/intervention/engine.h"
 #include "tests/evaluation/tiny_corpus.h"
+#include "tests/support/golden.h"
 
 namespace lifescope {
 namespace {
@@ -103,6 +105,57 @@ TEST(MatchTraits, EqualsItsDefinition) {
     EXPECT_NEAR(match.share, expected.share, 1e-12);
   }
   for (size_t i = 1; i < matches.size(); ++i) EXPECT_LE(matches[i].f1, matches[i - 1].f1);
+}
+
+std::shared_ptr<const LabelTable> Labels(const Corpus& corpus, const std::vector<LabelColumnDescription>& columns) {
+  const std::string folder = TemporaryFolder() + "/labels";
+  BuildLabelTable(folder, corpus, columns);
+  return LabelTable::Open(folder, corpus);
+}
+
+TEST(MatchTraits, LabelsOfTheTraitsMatchAsTheTraitsDo) {
+  const auto model = TinyModel(at::kDouble);
+  const ReluDictionary dictionary(64, kFeatures, at::kDouble, 4);
+  const auto corpus = WriteCorpus(RandomPersons());
+  TraitMatchOptions options = Options();
+  const std::vector<TraitMatch> expected = MatchTraits(*model, dictionary, *corpus, options);
+  options.labels = Labels(*corpus, {{"person.sector", PersonTraitLabel{"sector"}, ""},
+                                    {"number", EventNumberLabel{}, ""},
+                                    {"event.kind", EventTraitLabel{"kind"}, ""}});
+  const std::vector<TraitMatch> found = MatchTraits(*model, dictionary, *corpus, options);
+  ASSERT_EQ(found.size(), expected.size());
+  for (size_t i = 0; i < found.size(); ++i) {
+    EXPECT_EQ(found[i].trait, expected[i].trait);
+    EXPECT_EQ(found[i].value, expected[i].value);
+    EXPECT_EQ(found[i].feature, expected[i].feature);
+    EXPECT_EQ(found[i].f1, expected[i].f1);
+    EXPECT_EQ(found[i].share, expected[i].share);
+  }
+}
+
+TEST(MatchTraits, ALabelOfTokensHoldsOfItsTokensAlone) {
+  const auto model = TinyModel(at::kDouble);
+  const ReluDictionary dictionary(64, kFeatures, at::kDouble, 4);
+  const std::vector<TinyPerson> persons = RandomPersons();
+  const auto corpus = WriteCorpus(persons);
+  LabelCondition separator;
+  separator.kind = LabelCondition::Kind::kHas;
+  separator.names = {"[SEP]"};
+  TraitMatchOptions options = Options();
+  options.labels = Labels(*corpus, {{"separator", TokenLabel{separator}, ""}});
+  double separators = 0, tokens = 0;
+  for (const TinyPerson& p : persons) {
+    if (p.split != Split::kTest) continue;
+    separators += p.document.event_count();
+    tokens += static_cast<double>(
+        std::count_if(p.document.event.begin(), p.document.event.end(), [](int32_t event) { return event > 0; }));
+  }
+  for (const TraitMatch& match : MatchTraits(*model, dictionary, *corpus, options)) {
+    const double share = separators / tokens;
+    EXPECT_DOUBLE_EQ(match.share, match.value == "true" ? share : 1 - share);
+  }
+  const auto other = WriteCorpus(persons, /*with_traits=*/false);
+  EXPECT_THROW(MatchTraits(*model, dictionary, *other, options), c10::ValueError);
 }
 
 // Feature j is values[i][j] where the token is tokens[i], else 0.
