@@ -42,9 +42,10 @@ TableDescription DescriptionOf(const ImportFlags& flags, const std::string& text
 }
 
 std::string Summary(const Corpus& corpus, const TableImportReport& report) {
+  const RowCounts rows = report.rows();
   std::string text =
-      absl::StrCat(CorpusSummary(corpus), "; ", report.row_count(), " rows read, ", report.skipped_row_count(),
-                   " skipped, ", report.bad_row_count(), " bad; ", report.unknown_token_count, " unknown tokens");
+      absl::StrCat(CorpusSummary(corpus), "; ", rows.row_count, " rows read, ", rows.skipped_row_count, " skipped, ",
+                   rows.bad_row_count, " bad; ", report.unknown_token_count, " unknown tokens");
   if (report.left_out_person_count > 0) absl::StrAppend(&text, "; ", report.left_out_person_count, " persons left out");
   if (report.eventless_person_count > 0) {
     absl::StrAppend(&text, "; ", report.eventless_person_count, " persons without an event");
@@ -75,7 +76,7 @@ void Import(ImportFlags& flags, bool has_seed) {
         flags.tables, folder, flags.import,
         [&](const std::string& stage, int64_t done, int64_t total) { bar.UpdateStage(stage, done, total); });
   }
-  for (const std::string& sample : report.bad_row_samples()) std::fprintf(stderr, "bad row: %s\n", sample.c_str());
+  for (const std::string& sample : report.rows().bad_row_samples) std::fprintf(stderr, "bad row: %s\n", sample.c_str());
   const auto corpus = Corpus::Open(folder);
   PrintEndLine(folder, Summary(*corpus, report), corpus->digest(), stopwatch.Seconds());
 }

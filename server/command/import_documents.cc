@@ -47,11 +47,12 @@ void ImportDocuments(const std::string& folder, const DocumentFlags& flags, Docu
         flags.paths, flags.vocabulary, folder, options,
         [&](const std::string& stage, int64_t done, int64_t total) { bar.UpdateStage(stage, done, total); });
   }
-  for (const std::string& sample : report.bad_row_samples) std::fprintf(stderr, "bad row: %s\n", sample.c_str());
+  const RowCounts rows = Total(report.files);
+  for (const std::string& sample : rows.bad_row_samples) std::fprintf(stderr, "bad row: %s\n", sample.c_str());
   const auto corpus = Corpus::Open(folder);
   const std::string summary =
-      absl::StrCat(CorpusSummary(*corpus), "; ", report.row_count, " documents read from ", report.file_count,
-                   " files, ", report.bad_row_count, " bad, ", report.eventless_person_count, " without events; ",
+      absl::StrCat(CorpusSummary(*corpus), "; ", rows.row_count, " documents read from ", report.files.size(),
+                   " files, ", rows.bad_row_count, " bad, ", report.eventless_person_count, " without events; ",
                    report.unknown_token_count, " unknown tokens");
   PrintEndLine(folder, summary, corpus->digest(), stopwatch.Seconds());
 }

@@ -60,16 +60,16 @@ void Label(const LabelFlags& flags) {
   PrepareNewArtifact(folder);
   const auto columns = ParseLabelDescription(flags.description, ReadFile(flags.description));
   const OpenedCorpus corpus = OpenCorpus(flags.home, flags.corpus);
-  std::vector<LabelCsvReport> reports;
+  std::vector<RowCounts> reports;
   {
     ProgressBar bar("label", corpus.corpus->size());
     reports =
         BuildLabelTable(folder, *corpus.corpus, columns, flags.label, [&](int64_t done, int64_t) { bar.Update(done); });
   }
-  for (const LabelCsvReport& report : reports) {
+  for (const RowCounts& report : reports) {
     for (const std::string& sample : report.bad_row_samples) std::fprintf(stderr, "bad row: %s\n", sample.c_str());
     std::fprintf(stderr, "%s: %lld rows read, %lld bad, %lld of people or days that the corpus does not have\n",
-                 report.file.c_str(), static_cast<long long>(report.row_count),
+                 report.source.c_str(), static_cast<long long>(report.row_count),
                  static_cast<long long>(report.bad_row_count), static_cast<long long>(report.skipped_row_count));
   }
   const auto table = LabelTable::Open(folder, *corpus.corpus);

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cctype>
-#include <charconv>
 #include <filesystem>
 #include <optional>
 #include <unordered_map>
@@ -13,26 +12,19 @@
 
 #include "server/corpus/csv.h"
 #include "server/corpus/hdf5_rows.h"
+#include "server/corpus/person_split.h"
+#include "server/corpus/table_cell.h"
 
 namespace lifescope {
 namespace {
 
 namespace fs = std::filesystem;
 
-using Progress = std::function<void(const std::string& stage, int64_t done, int64_t total)>;
 using SplitOfPerson = std::unordered_map<int64_t, Split>;
 
 constexpr char kDataset[] = "data";
 constexpr char kEnding[] = ".hdf5";
-constexpr size_t kSampleCount = 10;
 constexpr int64_t kProgressStep = 256;
-
-std::optional<Split> ParseSplit(const std::string& name) {
-  if (name == "train") return Split::kTrain;
-  if (name == "val" || name == "validation") return Split::kValidation;
-  if (name == "test") return Split::kTest;
-  return std::nullopt;
-}
 
 SplitOfPerson ReadSplitFile(const std::string& path) {
   SplitOfPerson split_of;
@@ -42,14 +34,13 @@ SplitOfPerson ReadSplitFile(const std::string& path) {
   while (reader.Next(&row)) {
     TORCH_CHECK_VALUE(row.fault.empty(), path, ":", row.line, ": ", row.fault);
     const std::string& text = row.cells[id_column];
-    int64_t id = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
-    TORCH_CHECK_VALUE(error == std::errc() && end == text.data() + text.size(), path, ":", row.line, ": USER_ID is '",
-                      text, "', expected a whole number");
+    const std::optional<int64_t> id = ParseTableInteger(text);
+    TORCH_CHECK_VALUE(id.has_value(), path, ":", row.line, ": ", CellFault("USER_ID", text, "a whole number"));
     const std::optional<Split> split = ParseSplit(row.cells[split_column]);
-    TORCH_CHECK_VALUE(split.has_value(), path, ":", row.line, ": split is '", row.cells[split_column],
-                      "', expected train, validation or test");
-    TORCH_CHECK_VALUE(split_of.emplace(id, *split).second, path, ":", row.line, ": USER_ID ", id, " is there already");
+    TORCH_CHECK_VALUE(split.has_value(), path, ":", row.line, ": ",
+                      CellFault("split", row.cells[split_column], "train, validation or test"));
+    TORCH_CHECK_VALUE(split_of.emplace(*id, *split).second, path, ":", row.line, ": USER_ID ", *id,
+                      " is there already");
   }
   return split_of;
 }
@@ -114,22 +105,16 @@ class Importer {
     Hdf5Rows rows(file.path, kDataset);
     const fs::path path(file.path);
     const std::string name = path.parent_path().filename() / path.filename();
-    int64_t bad = 0, number = 0;
-    std::string first_fault;
-    for (std::string_view row; rows.Next(&row); ++number) {
+    RowCounts counts{name, 0, 0, 0, {}};
+    for (std::string_view row; rows.Next(&row); ++counts.row_count) {
       const std::string fault = Take(row, file.split);
-      if (progress_ && (number + 1) % kProgressStep == 0) progress_("reading " + name, number + 1, rows.size());
-      if (fault.empty()) continue;
-      const std::string sample = name + ", row " + std::to_string(number) + ": " + fault;
-      if (++bad == 1) first_fault = sample;
-      if (report_.bad_row_samples.size() < kSampleCount) report_.bad_row_samples.push_back(sample);
+      if (!fault.empty()) counts.AddBad(name + ", row " + std::to_string(counts.row_count) + ": " + fault);
+      if (progress_ && (counts.row_count + 1) % kProgressStep == 0) {
+        progress_("reading " + name, counts.row_count + 1, rows.size());
+      }
     }
-    TORCH_CHECK_VALUE(static_cast<double>(bad) <= options_.max_bad_row_share * static_cast<double>(rows.size()),
-                      file.path, ": ", bad, " of ", rows.size(), " rows are bad, expected at most a share of ",
-                      options_.max_bad_row_share, "; the first: ", first_fault);
-    report_.file_count += 1;
-    report_.row_count += rows.size();
-    report_.bad_row_count += bad;
+    counts.CheckBadShare(options_.max_bad_row_share, file.path);
+    report_.files.push_back(std::move(counts));
     if (progress_) progress_("reading " + name, rows.size(), rows.size());
   }
 

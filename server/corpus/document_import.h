@@ -3,13 +3,14 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <vector>
 
 #include "server/corpus/calendar.h"
 #include "server/corpus/corpus.h"
 #include "server/corpus/person_document.h"
+#include "server/corpus/progress.h"
+#include "server/corpus/row_counts.h"
 #include "server/corpus/vocabulary.h"
 
 namespace lifescope {
@@ -31,11 +32,7 @@ struct DocumentImportOptions {
 };
 
 struct DocumentImportReport {
-  int64_t file_count = 0;
-  int64_t row_count = 0;
-  int64_t bad_row_count = 0;
-  // The first few: "train/0.hdf5, row 17: age has 3 entries, sentences has 4: expected as many".
-  std::vector<std::string> bad_row_samples;
+  std::vector<RowCounts> files;
   int64_t person_count = 0;
   // Left out: no sentence is left after the cut, or the last one alone is too long.
   int64_t eventless_person_count = 0;
@@ -49,10 +46,9 @@ struct DocumentImportReport {
 // person who was there already) is counted and left out; tokens that the vocabulary does not have become [UNK].
 // Throws c10::ValueError naming the file: none found, one whose split is not said, one that cannot be read, too many
 // bad rows.
-DocumentImportReport ImportPersonDocuments(
-    const std::vector<std::string>& paths, const std::string& vocabulary_file, const std::string& corpus_folder,
-    const DocumentImportOptions& options,
-    const std::function<void(const std::string& stage, int64_t done, int64_t total)>& progress = {});
+DocumentImportReport ImportPersonDocuments(const std::vector<std::string>& paths, const std::string& vocabulary_file,
+                                           const std::string& corpus_folder, const DocumentImportOptions& options,
+                                           const Progress& progress = {});
 
 // Lays out a person document as the published tasks do before augmentation.
 EncodedLife EncodePersonDocument(const PersonDocument& document, const Vocabulary& vocabulary,

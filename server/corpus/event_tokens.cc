@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "server/corpus/table_number.h"
+#include "server/corpus/table_cell.h"
 
 namespace lifescope {
 namespace {

@@ -9,32 +9,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr size_t kSampleCount = 10;
-
-int64_t Sum(const std::vector<TableRowCounts>& tables, int64_t TableRowCounts::*count) {
-  int64_t sum = 0;
-  for (const TableRowCounts& table : tables) sum += table.*count;
-  return sum;
-}
-
 }  // namespace
-
-void TableRowCounts::AddBad(const std::string& sample) {
-  ++bad_row_count;
-  if (bad_row_samples.size() < kSampleCount) bad_row_samples.push_back(sample);
-}
-
-int64_t TableImportReport::row_count() const { return Sum(tables, &TableRowCounts::row_count); }
-int64_t TableImportReport::skipped_row_count() const { return Sum(tables, &TableRowCounts::skipped_row_count); }
-int64_t TableImportReport::bad_row_count() const { return Sum(tables, &TableRowCounts::bad_row_count); }
-
-std::vector<std::string> TableImportReport::bad_row_samples() const {
-  std::vector<std::string> samples;
-  for (const TableRowCounts& table : tables) {
-    samples.insert(samples.end(), table.bad_row_samples.begin(), table.bad_row_samples.end());
-  }
-  return samples;
-}
 
 std::string TableImportReport::ToJson() const {
   Json json = {{"person_count", person_count},
@@ -44,8 +19,8 @@ std::string TableImportReport::ToJson() const {
                {"left_out_person_count", left_out_person_count},
                {"eventless_person_count", eventless_person_count},
                {"tables", Json::array()}};
-  for (const TableRowCounts& table : tables) {
-    json["tables"].push_back({{"table", table.table},
+  for (const RowCounts& table : tables) {
+    json["tables"].push_back({{"table", table.source},
                               {"row_count", table.row_count},
                               {"skipped_row_count", table.skipped_row_count},
                               {"bad_row_count", table.bad_row_count},

@@ -7,12 +7,11 @@
 
 namespace lifescope {
 
-std::vector<LabelCsvReport> BuildLabelTable(const std::string& folder, const Corpus& corpus,
-                                            const std::vector<LabelColumnDescription>& columns,
-                                            const LabelOptions& options,
-                                            const std::function<void(int64_t done, int64_t total)>& on_progress) {
+std::vector<RowCounts> BuildLabelTable(const std::string& folder, const Corpus& corpus,
+                                       const std::vector<LabelColumnDescription>& columns, const LabelOptions& options,
+                                       const std::function<void(int64_t done, int64_t total)>& on_progress) {
   constexpr int64_t kProgressStep = 256;
-  std::vector<LabelCsvReport> reports;
+  std::vector<RowCounts> reports;
   std::vector<std::unique_ptr<LabelSource>> sources;
   std::vector<LabelColumn> described;
   for (const LabelColumnDescription& column : columns) {

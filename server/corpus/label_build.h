@@ -21,9 +21,9 @@ struct LabelOptions {
 // that come from CSV whole. `on_progress` counts persons. Gives a report per CSV column, in their order. Throws
 // c10::ValueError naming the column and the fault: tokens or traits that the corpus does not have, tables that cannot
 // be read (ReadLabelCsv), names (LabelTableWriter).
-std::vector<LabelCsvReport> BuildLabelTable(const std::string& folder, const Corpus& corpus,
-                                            const std::vector<LabelColumnDescription>& columns,
-                                            const LabelOptions& options = {},
-                                            const std::function<void(int64_t done, int64_t total)>& on_progress = {});
+std::vector<RowCounts> BuildLabelTable(const std::string& folder, const Corpus& corpus,
+                                       const std::vector<LabelColumnDescription>& columns,
+                                       const LabelOptions& options = {},
+                                       const std::function<void(int64_t done, int64_t total)>& on_progress = {});
 
 }  // namespace lifescope

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <utility>
 
-#include "server/corpus/table_number.h"
+#include "server/corpus/table_cell.h"
 
 namespace lifescope {
 namespace {

@@ -3,38 +3,23 @@
 #include <c10/util/Exception.h>
 
 #include <algorithm>
-#include <array>
-#include <charconv>
 #include <cmath>
 #include <limits>
 #include <map>
 #include <optional>
-#include <string_view>
 
 #include "server/corpus/csv.h"
 #include "server/corpus/label_manifest.h"
-#include "server/corpus/table_number.h"
+#include "server/corpus/table_cell.h"
 
 namespace lifescope {
 namespace {
 
 constexpr double kMissing = std::numeric_limits<double>::quiet_NaN();
-constexpr size_t kSampleCount = 10;
 
-std::optional<int64_t> ParseInteger(const std::string& text) {
-  int64_t number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return number;
-}
-
-bool IsMissing(std::string_view text) {
-  constexpr std::array<std::string_view, 8> kSpellings = {"", "NA", "N/A", "NaN", "nan", "NULL", "null", "<NA>"};
-  return std::find(kSpellings.begin(), kSpellings.end(), text) != kSpellings.end();
-}
-
-std::string Expected(const std::string& column, const std::string& found, const std::string& expected) {
-  return column + " is '" + found.substr(0, 60) + "', expected " + expected;
+bool IsMissing(const std::string& text) {
+  const std::vector<std::string>& spellings = MissingSpellings();
+  return std::find(spellings.begin(), spellings.end(), text) != spellings.end();
 }
 
 LabelScope ScopeOf(const CsvLabel& label) {
@@ -119,8 +104,8 @@ class PlaceReader {
   // What is wrong with the line, or nothing. `rows` is empty when the corpus has no such person or day.
   std::string Find(const std::vector<std::string>& cells, std::vector<int64_t>* rows) const {
     rows->clear();
-    const std::optional<int64_t> id = ParseInteger(cells[person_]);
-    if (!id) return Expected(label_.person_column, cells[person_], "a whole number");
+    const std::optional<int64_t> id = ParseTableInteger(cells[person_]);
+    if (!id) return CellFault(label_.person_column, cells[person_], "a whole number");
     const std::optional<int64_t> person = corpus_.Find(*id);
     if (!person) return "";
     if (ScopeOf(label_) == LabelScope::kPerson) {
@@ -131,11 +116,11 @@ class PlaceReader {
     const std::string& column = label_.event_column.empty() ? label_.position_column : label_.event_column;
     const int64_t first = label_.event_column.empty() ? 0 : 1;
     const int64_t count = offsets_[*person + 1] - offsets_[*person];
-    const std::optional<int64_t> number = ParseInteger(cells[place_]);
+    const std::optional<int64_t> number = ParseTableInteger(cells[place_]);
     if (!number || *number < first || *number >= first + count) {
-      return Expected(column, cells[place_],
-                      "a whole number from " + std::to_string(first) + " to " + std::to_string(first + count - 1) +
-                          " (person " + cells[person_] + ")");
+      return CellFault(column, cells[place_],
+                       "a whole number from " + std::to_string(first) + " to " + std::to_string(first + count - 1) +
+                           " (person " + cells[person_] + ")");
     }
     rows->push_back(offsets_[*person] + *number - first);
     return "";
@@ -144,7 +129,7 @@ class PlaceReader {
  private:
   std::string FindDay(int64_t person, const std::string& text, std::vector<int64_t>* rows) const {
     const std::optional<Date> date = Date::Parse(text);
-    if (!date) return Expected(label_.date_column, text, "YYYY-MM-DD");
+    if (!date) return CellFault(label_.date_column, text, "YYYY-MM-DD");
     const int64_t abspos = date->DayNumber() - corpus_.manifest().reference_date.DayNumber() + 1;
     const Document document = corpus_.DocumentAt(person);
     for (int64_t row = 1; row < document.length(); ++row) {
@@ -167,7 +152,7 @@ std::string Put(const CsvLabel& label, const std::string& text, const std::vecto
                 std::vector<double>* column) {
   if (IsMissing(text)) return "";
   const std::optional<double> value = values->Read(text);
-  if (!value) return Expected(label.value_column, text, values->expected());
+  if (!value) return CellFault(label.value_column, text, values->expected());
   for (const int64_t row : rows) {
     if (!std::isnan((*column)[row])) return std::string("a second value for the same ") + ToString(ScopeOf(label));
   }
@@ -177,35 +162,28 @@ std::string Put(const CsvLabel& label, const std::string& text, const std::vecto
 
 }  // namespace
 
-CsvLabelValues ReadLabelCsv(const CsvLabel& label, const Corpus& corpus, double max_bad_row_share,
-                            LabelCsvReport* report) {
+CsvLabelValues ReadLabelCsv(const CsvLabel& label, const Corpus& corpus, double max_bad_row_share, RowCounts* counts) {
   CsvReader reader(label.file);
   CsvLabelValues found{ScopeOf(label), label.kind, {}, {}, LabelOffsets(ScopeOf(label), corpus)};
   found.rows.assign(static_cast<size_t>(found.offsets.back()), kMissing);
   const PlaceReader places(label, corpus, reader, found.offsets);
   const size_t value_column = reader.Column(label.value_column);
   ValueReader values(label);
-  report->file = label.file;
+  counts->source = label.file;
+  const std::string name = label.file.substr(label.file.rfind('/') + 1);
   CsvReader::Row row;
   std::vector<int64_t> rows;
   while (reader.Next(&row)) {
-    ++report->row_count;
+    ++counts->row_count;
     std::string fault = row.fault.empty() ? places.Find(row.cells, &rows) : row.fault;
-    if (fault.empty() && rows.empty()) ++report->skipped_row_count;
+    if (fault.empty() && rows.empty()) ++counts->skipped_row_count;
     if (fault.empty() && !rows.empty()) fault = Put(label, row.cells[value_column], rows, &values, &found.rows);
     if (fault.empty()) continue;
-    ++report->bad_row_count;
-    if (report->bad_row_samples.size() < kSampleCount) {
-      const std::string name = label.file.substr(label.file.rfind('/') + 1);
-      report->bad_row_samples.push_back(name + ":" + std::to_string(row.line) + ": " + fault);
-    }
+    counts->AddBad(name + ":" + std::to_string(row.line) + ": " + fault);
   }
-  TORCH_CHECK_VALUE(
-      static_cast<double>(report->bad_row_count) <= max_bad_row_share * static_cast<double>(report->row_count),
-      label.file, ": ", report->bad_row_count, " of ", report->row_count, " rows are bad, expected at most a share of ",
-      max_bad_row_share, "; the first: ", report->bad_row_samples.front());
+  counts->CheckBadShare(max_bad_row_share, label.file);
   TORCH_CHECK_VALUE(std::any_of(found.rows.begin(), found.rows.end(), [](double value) { return !std::isnan(value); }),
-                    label.file, ": none of its ", report->row_count,
+                    label.file, ": none of its ", counts->row_count,
                     " rows has a value for a person or event of the corpus");
   if (label.kind == LabelKind::kCategory) found.names = values.Names(&found.rows);
   return found;

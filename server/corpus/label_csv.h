@@ -7,18 +7,9 @@
 
 #include "server/corpus/corpus.h"
 #include "server/corpus/label_description.h"
+#include "server/corpus/row_counts.h"
 
 namespace lifescope {
-
-struct LabelCsvReport {
-  std::string file;
-  int64_t row_count = 0;
-  // Of persons, or of days, that the corpus does not have. Left out; not bad.
-  int64_t skipped_row_count = 0;
-  int64_t bad_row_count = 0;
-  // The first few: "smokers.csv:17: SMOKES is 'maybe', expected 0, 1, true or false".
-  std::vector<std::string> bad_row_samples;
-};
 
 struct CsvLabelValues {
   LabelScope scope = LabelScope::kPerson;
@@ -29,9 +20,8 @@ struct CsvLabelValues {
 };
 
 // Reads the table; the column is in memory whole. A bad row (form, id, place, value, a second value for the same place)
-// is counted and left out. Throws c10::ValueError naming file, line, found and expected: no such file or column, too
-// many bad rows, no row that says anything.
-CsvLabelValues ReadLabelCsv(const CsvLabel& label, const Corpus& corpus, double max_bad_row_share,
-                            LabelCsvReport* report);
+// is counted and left out; one of a person or day that the corpus does not have is skipped. Throws c10::ValueError
+// naming file, line, found and expected: no such file or column, too many bad rows, no row that says anything.
+CsvLabelValues ReadLabelCsv(const CsvLabel& label, const Corpus& corpus, double max_bad_row_share, RowCounts* counts);
 
 }  // namespace lifescope

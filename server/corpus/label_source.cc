@@ -158,7 +158,7 @@ class CsvSource : public LabelSource {
 struct Maker {
   const Corpus& corpus;
   const double max_bad_row_share;
-  std::vector<LabelCsvReport>& reports;
+  std::vector<RowCounts>& reports;
 
   using Made = std::unique_ptr<LabelSource>;
   Made operator()(const TokenLabel& label) const { return std::make_unique<TokenConditionSource>(label, corpus); }
@@ -176,7 +176,7 @@ struct Maker {
 }  // namespace
 
 std::unique_ptr<LabelSource> MakeLabelSource(const LabelColumnDescription& description, const Corpus& corpus,
-                                             double max_bad_row_share, std::vector<LabelCsvReport>* reports) {
+                                             double max_bad_row_share, std::vector<RowCounts>* reports) {
   try {
     return std::visit(Maker{corpus, max_bad_row_share, *reports}, description.source);
   } catch (const c10::ValueError& fault) {

@@ -28,6 +28,6 @@ class LabelSource {
 // Throws c10::ValueError on what the corpus does not have (tokens, traits), and as ReadLabelCsv does. `corpus` must
 // outlive the source. `reports` is given an entry for a table that was read.
 std::unique_ptr<LabelSource> MakeLabelSource(const LabelColumnDescription& description, const Corpus& corpus,
-                                             double max_bad_row_share, std::vector<LabelCsvReport>* reports);
+                                             double max_bad_row_share, std::vector<RowCounts>* reports);
 
 }  // namespace lifescope

@@ -10,6 +10,7 @@
 
 #include "server/corpus/calendar.h"
 #include "server/corpus/csv.h"
+#include "server/corpus/table_cell.h"
 
 namespace lifescope {
 
@@ -138,7 +139,7 @@ struct TableDescription {
   std::optional<RequiredEvents> required_events;
   // Rows of persons who are not in the person table are skipped, not bad.
   bool skip_unknown_persons = false;
-  std::vector<std::string> missing = {"", "NA", "N/A", "NaN", "nan", "NULL", "null", "<NA>"};
+  std::vector<std::string> missing = MissingSpellings();
   SplitRule split;
 
   // The tables of life2vec-light: users.csv, synth_labor.csv, synth_health.csv.

@@ -108,14 +108,9 @@ std::vector<SortedRun> TableImport::Runs() const {
 }
 
 void TableImport::CheckBadRows(int32_t table) const {
-  const TableRowCounts& counts = state_.report.tables[table];
-  const double share = options_.max_bad_row_share;
-  if (static_cast<double>(counts.bad_row_count) <= share * static_cast<double>(counts.row_count)) return;
   std::string names;
   for (const std::string& name : SourceOf(description_, table).files) names += (names.empty() ? "" : ", ") + name;
-  TORCH_CHECK_VALUE(false, names, ": ", counts.bad_row_count, " of ", counts.row_count,
-                    " rows are bad, expected at most a share of ", share,
-                    "; the first: ", counts.bad_row_samples.front());
+  state_.report.tables[table].CheckBadShare(options_.max_bad_row_share, names);
 }
 
 // --- Reading: rows become sorted runs of records -------------------------------------------------------------------
@@ -146,7 +141,7 @@ void TableImport::ReadRows(const TableFile& file, RecordSorter& sorter, int64_t 
   CsvReader reader(file.path, SourceOf(description_, file.table).format);
   const RowParser parser(description_, file.table, file.file, reader);
   if (state_.place.offset > 0) reader.Seek(state_.place);
-  TableRowCounts& counts = state_.report.tables[file.table];
+  RowCounts& counts = state_.report.tables[file.table];
   CsvReader::Row row;
   std::string text;
   while (reader.Next(&row)) {
@@ -181,7 +176,7 @@ void TableImport::Join() {
   LifeJoin join(description_, name_of_file, state_.report, lives);
   SortedRecords rows(work_.folder(), Runs(), options_.memory_bytes);
   int64_t done = 0, total = 0;
-  for (const TableRowCounts& counts : state_.report.tables) {
+  for (const RowCounts& counts : state_.report.tables) {
     total += counts.row_count - counts.skipped_row_count - counts.bad_row_count;
   }
   std::string_view record;

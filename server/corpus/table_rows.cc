@@ -1,29 +1,16 @@
 #include "server/corpus/table_rows.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 
 #include "server/corpus/person_split.h"
-#include "server/corpus/table_number.h"
+#include "server/corpus/table_cell.h"
 
 namespace lifescope {
 namespace {
 
 constexpr uint64_t kNoSplit = 3;
 constexpr double kOldest = 150;
-constexpr size_t kShownCharacters = 60;
-
-std::optional<int64_t> ParseInteger(const std::string& text) {
-  int64_t number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return number;
-}
-
-std::string Expected(const std::string& column, const std::string& found, const std::string& expected) {
-  return column + " is '" + found.substr(0, kShownCharacters) + "', expected " + expected;
-}
 
 std::string FormatsText(const std::vector<DateFormat>& formats) {
   std::string text;
@@ -129,9 +116,9 @@ RowParser::Outcome RowParser::Parse(const CsvReader::Row& row, std::string* text
     if (!source_.keep[i].Holds(Cell(row, keep_columns_[i]))) return Outcome::kSkipped;
   }
   const std::string& person = row.cells[person_column_];
-  const std::optional<int64_t> id = ParseInteger(person);
+  const std::optional<int64_t> id = ParseTableInteger(person);
   if (!id) {
-    *text = Expected(source_.person_column, person, "a whole number");
+    *text = CellFault(source_.person_column, person, "a whole number");
     return Outcome::kBad;
   }
   const RowKey key{*id, RowKey::kNoTime, table_, file_, row.line};
@@ -154,11 +141,11 @@ const std::string& RowParser::Cell(const CsvReader::Row& row, size_t column) con
 std::string RowParser::ParsePersonRow(const CsvReader::Row& row, RowKey key, std::string* record) const {
   const PersonTable& persons = description_.persons;
   const std::optional<Moment> birthday = ReadMoment(formats_, row.cells[date_column_]);
-  if (!birthday) return Expected(persons.birthday_column, row.cells[date_column_], FormatsText(formats_));
+  if (!birthday) return CellFault(persons.birthday_column, row.cells[date_column_], FormatsText(formats_));
   std::optional<Split> split;
   if (split_column_) {
     split = ParseSplit(row.cells[*split_column_]);
-    if (!split) return Expected(persons.split_column, row.cells[*split_column_], "train, validation or test");
+    if (!split) return CellFault(persons.split_column, row.cells[*split_column_], "train, validation or test");
   }
   std::vector<std::string> background;
   for (const size_t column : value_columns_) background.push_back(Cell(row, column));
@@ -172,20 +159,20 @@ std::string RowParser::ParsePersonRow(const CsvReader::Row& row, RowKey key, std
 std::string RowParser::ParseEventRow(const CsvReader::Row& row, RowKey key, std::string* record) const {
   const EventTable& events = description_.tables[table_ - 1];
   const std::optional<Moment> moment = ReadMoment(formats_, row.cells[date_column_]);
-  if (!moment) return Expected(events.date_column, row.cells[date_column_], FormatsText(formats_));
+  if (!moment) return CellFault(events.date_column, row.cells[date_column_], FormatsText(formats_));
   if (events.first_date && moment->date.DayNumber() < events.first_date->DayNumber()) return "";
   EventRow event;
   if (age_column_ && !Cell(row, *age_column_).empty()) {
     const std::optional<double> age = ParseTableNumber(row.cells[*age_column_], false);
     if (!age || *age < 0 || *age > kOldest || std::floor(*age) != *age) {
-      return Expected(events.age_column, row.cells[*age_column_], "a whole number of years");
+      return CellFault(events.age_column, row.cells[*age_column_], "a whole number of years");
     }
     event.age = static_cast<int32_t>(*age);
   }
   for (size_t f = 0; f < value_columns_.size(); ++f) {
     const std::string& cell = Cell(row, value_columns_[f]);
     if (events.fields[f].bin_count > 0 && !cell.empty() && !ParseTableNumber(cell, false)) {
-      return Expected(events.fields[f].value.column, cell, "a number");
+      return CellFault(events.fields[f].value.column, cell, "a number");
     }
     event.fields.push_back(cell);
   }
@@ -198,7 +185,7 @@ std::string RowParser::ParseEventRow(const CsvReader::Row& row, RowKey key, std:
 
 std::string RowParser::ParseSplitRow(const CsvReader::Row& row, RowKey key, std::string* record) const {
   const std::optional<Split> split = ParseSplit(row.cells[*split_column_]);
-  if (!split) return Expected(description_.split.column, row.cells[*split_column_], "train, validation or test");
+  if (!split) return CellFault(description_.split.column, row.cells[*split_column_], "train, validation or test");
   key.Append(record);
   AppendNumber(static_cast<uint64_t>(*split), 1, record);
   return "";

@@ -173,7 +173,7 @@ TEST(DocumentImport, FilesAreReadInOrderOfSplitThenPath) {
   }
   EXPECT_THAT(persons, ElementsAre(9, 2, 3, 4, 1));
   EXPECT_THAT(splits, ElementsAre(Split::kTrain, Split::kTrain, Split::kTrain, Split::kValidation, Split::kTest));
-  EXPECT_EQ(imported.report.file_count, 4);
+  EXPECT_EQ(imported.report.files.size(), 4u);
   const Imported files = Import({folder + "/test/0.hdf5", folder + "/train"});
   EXPECT_EQ(files.corpus->size(), 4);
 }
@@ -238,9 +238,10 @@ TEST(DocumentImport, BadRowsAreCountedAndSampledAndTheRestIsKept) {
   DocumentImportOptions options;
   options.max_bad_row_share = 0.75;
   const Imported imported = Import({folder}, options);
-  EXPECT_EQ(imported.report.row_count, 5);
-  EXPECT_EQ(imported.report.bad_row_count, 3);
-  EXPECT_THAT(imported.report.bad_row_samples,
+  const RowCounts rows = Total(imported.report.files);
+  EXPECT_EQ(rows.row_count, 5);
+  EXPECT_EQ(rows.bad_row_count, 3);
+  EXPECT_THAT(rows.bad_row_samples,
               ElementsAre(HasSubstr("train/0.hdf5, row 1: "),
                           "train/0.hdf5, row 2: age has 1 entries, sentences has 3: expected as many",
                           "train/0.hdf5, row 3: person 1 is there already"));

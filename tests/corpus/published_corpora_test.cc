@@ -49,7 +49,7 @@ TEST_P(PublishedCorpus, IncomeEdgesAreTheSameDoubles) {
 TEST_P(PublishedCorpus, EveryLifeIsTheSame) {
   const std::string path = TemporaryFolder() + "/corpus";
   const TableImportReport report = ImportTables(folder_, path, options_);
-  EXPECT_EQ(report.bad_row_count(), 0);
+  EXPECT_EQ(report.rows().bad_row_count, 0);
   const auto corpus = Corpus::Open(path, /*verify_digests=*/true);
   EXPECT_EQ(corpus->vocabulary().ToTsv(), ReadFile(folder_ + "/vocab.tsv"));
 

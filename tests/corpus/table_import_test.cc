@@ -51,8 +51,8 @@ TEST(TableImport, LivesAreReadInOrderOfTimeThenTable) {
   const std::string path = TemporaryFolder() + "/corpus";
   const TableImportReport report =
       ImportTables(Tables(), path, WithSplit("USER_ID,split\n1,train\n2,train\n3,validation\n"));
-  EXPECT_EQ(report.row_count(), 12);
-  EXPECT_EQ(report.bad_row_count(), 0);
+  EXPECT_EQ(report.rows().row_count, 12);
+  EXPECT_EQ(report.rows().bad_row_count, 0);
   EXPECT_EQ(report.person_count, 2);
   EXPECT_EQ(report.eventless_person_count, 1);  // the third has events after the threshold only
   EXPECT_EQ(report.event_count, 5);
@@ -74,8 +74,8 @@ TEST(TableImport, BadRowsAreLeftOutAndSampledWithTheirPlace) {
   const std::string path = TemporaryFolder() + "/corpus";
   const TableImportReport report = ImportTables(Tables(kUsers, labor), path, options);
   EXPECT_EQ(report.event_count, 5);
-  EXPECT_EQ(report.bad_row_count(), 7);
-  EXPECT_EQ(report.bad_row_samples(),
+  EXPECT_EQ(report.rows().bad_row_count, 7);
+  EXPECT_EQ(report.rows().bad_row_samples,
             (std::vector<std::string>{
                 "synth_labor.csv:5: RECORD_DATE is '2020-13-01', expected YYYY-MM-DD",
                 "synth_labor.csv:6: INCOME is 'much', expected a number",
@@ -92,7 +92,7 @@ TEST(TableImport, BadUsersAreBadRows) {
   const std::string users = std::string(kUsers) + "3,3,1979-06-22,Male\n4,4,1979-06,Male\n";
   const TableImportReport report = ImportTables(Tables(users), TemporaryFolder() + "/corpus", options);
   EXPECT_EQ(report.person_count + report.eventless_person_count, 3);
-  EXPECT_EQ(report.bad_row_samples(),
+  EXPECT_EQ(report.rows().bad_row_samples,
             (std::vector<std::string>{"users.csv:6: BIRTHDAY is '1979-06', expected YYYY-MM-DD",
                                       "users.csv:5: USER_ID 3 is there already"}));
 }
@@ -225,7 +225,7 @@ TEST(TableImport, ADescriptionSaysWhatTheTablesAre) {
 
   const std::string path = TemporaryFolder() + "/corpus";
   const TableImportReport report = ImportTables(folder, path, options);
-  EXPECT_EQ(report.bad_row_samples(), std::vector<std::string>{});
+  EXPECT_EQ(report.rows().bad_row_samples, std::vector<std::string>{});
   EXPECT_EQ(report.left_out_person_count, 2);
   const auto corpus = Corpus::Open(path);
   ASSERT_EQ(corpus->size(), 2);

@@ -226,7 +226,7 @@ TEST(World, TablesOfAWorldImportToTheSameLives) {
   options.encode.max_length = 120;
   options.memory_bytes = 1 << 18;
   const TableImportReport report = ImportTables(tables, imported, options);
-  EXPECT_EQ(report.bad_row_count() + report.eventless_person_count, 0);
+  EXPECT_EQ(report.rows().bad_row_count + report.eventless_person_count, 0);
   const std::string direct = World(300, 5, 120);
   for (const char* name : {"vocab.tsv", "token.i32", "abspos.i32", "age.i16", "segment.u8", "event.i32", "offsets.i64",
                            "person.i64", "split.u8"}) {

@@ -1,4 +1,4 @@
-#include "server/corpus/table_number.h"
+#include "server/corpus/table_cell.h"
 
 #include <gtest/gtest.h>
 
@@ -27,6 +27,17 @@ TEST(TableNumber, WhatIsNoFiniteNumberIsRefused) {
     EXPECT_FALSE(ParseTableNumber(text, false).has_value()) << text;
     EXPECT_FALSE(ParseTableNumber(text, true).has_value()) << text;
   }
+}
+
+TEST(TableCell, AnIntegerIsAllOfTheText) {
+  EXPECT_EQ(ParseTableInteger("-12"), -12);
+  for (const char* text : {"", " 1", "1.0", "1e3", "9223372036854775808"})
+    EXPECT_EQ(ParseTableInteger(text), std::nullopt);
+}
+
+TEST(TableCell, AFaultNamesColumnFoundAndExpectedAndStaysShort) {
+  EXPECT_EQ(CellFault("AGE", "old", "a whole number"), "AGE is 'old', expected a whole number");
+  EXPECT_LT(CellFault("AGE", std::string(1000, 'x'), "a whole number").size(), 120u);
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "server/corpus/table_number.h"
+#include "server/corpus/table_cell.h"
 
 #include <charconv>
 #include <cmath>
@@ -53,6 +53,18 @@ std::optional<double> ParseTableNumber(const std::string& text, bool as_publishe
   const std::optional<double> number = ParseWhole<double>(text);
   if (!number || !std::isfinite(*number)) return std::nullopt;
   return as_published ? ReadLikePandas(text) : *number;
+}
+
+std::optional<int64_t> ParseTableInteger(std::string_view text) { return ParseWhole<int64_t>(text); }
+
+const std::vector<std::string>& MissingSpellings() {
+  static const std::vector<std::string> spellings = {"", "NA", "N/A", "NaN", "nan", "NULL", "null", "<NA>"};
+  return spellings;
+}
+
+std::string CellFault(const std::string& column, const std::string& found, const std::string& expected) {
+  constexpr size_t kShownCharacters = 60;
+  return column + " is '" + found.substr(0, kShownCharacters) + "', expected " + expected;
 }
 
 }  // namespace lifescope
