@@ -20,7 +20,7 @@ namespace lifescope {
 namespace {
 
 struct FinetuneFlags {
-  std::string home, model, corpus, name;
+  std::string home, model, corpus, labels, name;
   std::vector<std::string> targets;
   bool shuffle_targets = false;
   std::string loss = "cross-entropy";
@@ -48,11 +48,13 @@ double Score(const PersonPredictions& predictions, ClassificationLoss loss) {
   return sum / static_cast<double>(targets);
 }
 
-std::vector<ClassTarget> ReadTargets(const FinetuneFlags& flags, const std::shared_ptr<const Corpus>& corpus) {
+std::vector<ClassTarget> ReadTargets(const FinetuneFlags& flags, const OpenedCorpus& corpus) {
+  std::shared_ptr<const LabelTable> labels;
+  if (!flags.labels.empty()) labels = OpenLabels(flags.home, flags.labels, corpus);
   std::vector<ClassTarget> targets;
   for (const std::string& text : flags.targets) {
-    const ClassTarget target = ParseClassTarget(text, corpus);
-    targets.push_back(flags.shuffle_targets ? Shuffled(target, *corpus, flags.finetune.seed) : target);
+    const ClassTarget target = ParseClassTarget(text, corpus.corpus, labels);
+    targets.push_back(flags.shuffle_targets ? Shuffled(target, *corpus.corpus, flags.finetune.seed) : target);
   }
   return targets;
 }
@@ -94,7 +96,7 @@ void FinetuneModel(const FinetuneFlags& flags) {
   const OpenedCorpus corpus = OpenCorpus(flags.home, flags.corpus);
   CheckSameVocabulary(model, corpus);
   PrepareCompute(flags.threads);
-  const std::vector<ClassTarget> targets = ReadTargets(flags, corpus.corpus);
+  const std::vector<ClassTarget> targets = ReadTargets(flags, corpus);
 
   std::optional<FinetuneResult> result;
   {
@@ -122,10 +124,12 @@ void FinetuneModel(const FinetuneFlags& flags) {
 }
 
 void AddTargetOptions(CLI::App& verb, FinetuneFlags& flags) {
-  verb.add_option("--target", flags.targets,
-                  "What is predicted of a person: trait:<name> (every value a class) or trait:<name>=<value>; several "
-                  "with equally many classes are learnt together")
+  verb.add_option(
+          "--target", flags.targets,
+          "What is predicted of a person: trait:<name> (every value a class), trait:<name>=<value>, or likewise "
+          "label:<name>; several with equally many classes are learnt together")
       ->required();
+  verb.add_option("--labels", flags.labels, "Label table that label:<name> is looked up in");
   verb.add_flag("--shuffle-target", flags.shuffle_targets,
                 "Deal the classes out among the persons at random: a control that must learn nothing");
   verb.add_option("--kind", flags.finetune.kind,

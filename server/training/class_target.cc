@@ -3,6 +3,7 @@
 #include <c10/util/Exception.h>
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 #include <vector>
 
@@ -11,7 +12,7 @@
 namespace lifescope {
 namespace {
 
-constexpr char kTraitPrefix[] = "trait:";
+constexpr std::string_view kTraitPrefix = "trait:", kLabelPrefix = "label:";
 
 template <typename List, typename Name>
 std::string NamesOf(const List& list, Name name) {
@@ -36,6 +37,24 @@ PersonProperty FindTrait(const std::string& name, const std::string& text,
   return {found->values, [corpus, trait](int64_t person) { return corpus->PersonTrait(person, trait); }};
 }
 
+PersonProperty FindLabel(const std::string& name, const std::string& text,
+                         const std::shared_ptr<const LabelTable>& labels) {
+  TORCH_CHECK_VALUE(labels != nullptr, "target '", text, "': no label table is given");
+  const std::optional<size_t> column = labels->Find(name);
+  TORCH_CHECK_VALUE(column.has_value(), "target '", text, "': no label '", name, "', the table has ",
+                    NamesOf(labels->columns(), [](const LabelColumn& c) { return c.name; }));
+  const LabelColumn& label = labels->columns()[*column];
+  TORCH_CHECK_VALUE(label.scope == LabelScope::kPerson && label.kind != LabelKind::kNumber, "target '", text,
+                    "': label '", name, "' is a ", ToString(label.kind), " per ", ToString(label.scope),
+                    ", expected a boolean or a category per person");
+  const bool boolean = label.kind == LabelKind::kBoolean;
+  return {boolean ? std::vector<std::string>{"no", "yes"} : label.values,
+          [labels, column = *column](int64_t person) -> int64_t {
+            const double value = labels->Person(column, person);
+            return std::isnan(value) ? -1 : static_cast<int64_t>(value);
+          }};
+}
+
 // One value against the others.
 ClassTarget Against(const std::string& value, const std::string& text, const PersonProperty& property) {
   const std::vector<std::string>& values = property.values;
@@ -51,11 +70,14 @@ ClassTarget Against(const std::string& value, const std::string& text, const Per
 
 }  // namespace
 
-ClassTarget ParseClassTarget(const std::string& text, const std::shared_ptr<const Corpus>& corpus) {
-  const size_t name = sizeof(kTraitPrefix) - 1, equals = text.find('=');
-  TORCH_CHECK_VALUE(text.compare(0, name, kTraitPrefix) == 0, "target '", text,
-                    "', expected trait:<name> or trait:<name>=<value>");
-  const PersonProperty property = FindTrait(text.substr(name, equals - name), text, corpus);
+ClassTarget ParseClassTarget(const std::string& text, const std::shared_ptr<const Corpus>& corpus,
+                             const std::shared_ptr<const LabelTable>& labels) {
+  const bool is_label = text.compare(0, kLabelPrefix.size(), kLabelPrefix) == 0;
+  TORCH_CHECK_VALUE(is_label || text.compare(0, kTraitPrefix.size(), kTraitPrefix) == 0, "target '", text,
+                    "', expected trait:<name>, trait:<name>=<value>, label:<name> or label:<name>=<value>");
+  const size_t begin = (is_label ? kLabelPrefix : kTraitPrefix).size(), equals = text.find('=');
+  const std::string name = text.substr(begin, equals == std::string::npos ? equals : equals - begin);
+  const PersonProperty property = is_label ? FindLabel(name, text, labels) : FindTrait(name, text, corpus);
   if (equals != std::string::npos) return Against(text.substr(equals + 1), text, property);
   return {{text, property.values}, property.value_of};
 }

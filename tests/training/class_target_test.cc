@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "tests/support/golden.h"
 
@@ -38,9 +39,9 @@ std::vector<int64_t> Classes(const ClassTarget& target) {
   return classes;
 }
 
-std::string ErrorOf(const std::string& text) {
+std::string ErrorOf(const std::string& text, const std::shared_ptr<const LabelTable>& labels = nullptr) {
   try {
-    ParseClassTarget(text, MoodyCorpus());
+    ParseClassTarget(text, MoodyCorpus(), labels);
   } catch (const c10::ValueError& error) {
     return error.what_without_backtrace();
   }
@@ -58,6 +59,42 @@ TEST(ClassTarget, AValueIsClassOneAgainstTheOthers) {
   const ClassTarget target = ParseClassTarget("trait:mood=low", MoodyCorpus());
   EXPECT_EQ(target.target.classes, (std::vector<std::string>{"not low", "low"}));
   EXPECT_EQ(Classes(target), (std::vector<int64_t>{-1, 1, 0, 1, 0, 1, 0}));
+}
+
+// "smokes" (boolean, of persons) and "height" (number), row by row; person 1 has neither.
+std::shared_ptr<const LabelTable> LabelsOf(const Corpus& corpus) {
+  const std::string folder = TemporaryFolder() + "/labels";
+  LabelTableWriter writer(folder, corpus,
+                          {{"smokes", LabelScope::kPerson, LabelKind::kBoolean, {}, ""},
+                           {"height", LabelScope::kPerson, LabelKind::kNumber, {}, ""},
+                           {"region", LabelScope::kPerson, LabelKind::kCategory, {"north", "south", "west"}, ""}});
+  for (int64_t person = 0; person < 7; ++person) {
+    writer.Append(0, person == 1 ? std::nan("") : static_cast<double>(person % 2));
+    writer.Append(1, person == 1 ? std::nan("") : 150.0 + static_cast<double>(person));
+    writer.Append(2, static_cast<double>(person % 3));
+  }
+  writer.Finish();
+  return LabelTable::Open(folder, corpus);
+}
+
+TEST(ClassTarget, ALabelOfPersonsIsOneToo) {
+  const auto corpus = MoodyCorpus();
+  const auto labels = LabelsOf(*corpus);
+  const ClassTarget smokes = ParseClassTarget("label:smokes", corpus, labels);
+  EXPECT_EQ(smokes.target.classes, (std::vector<std::string>{"no", "yes"}));
+  EXPECT_EQ(Classes(smokes), (std::vector<int64_t>{0, -1, 0, 1, 0, 1, 0}));
+  EXPECT_EQ(Classes(ParseClassTarget("label:region", corpus, labels)), (std::vector<int64_t>{0, 1, 2, 0, 1, 2, 0}));
+  EXPECT_EQ(Classes(ParseClassTarget("label:region=south", corpus, labels)),
+            (std::vector<int64_t>{0, 1, 0, 0, 1, 0, 0}));
+}
+
+TEST(ClassTarget, ALabelThatIsNoClassOfPersonsIsRefused) {
+  const auto corpus = MoodyCorpus();
+  const auto labels = LabelsOf(*corpus);
+  EXPECT_THAT(ErrorOf("label:height", labels),
+              AllOf(HasSubstr("number per person"), HasSubstr("boolean or a category")));
+  EXPECT_THAT(ErrorOf("label:weight", labels), HasSubstr("smokes, height, region"));
+  EXPECT_THAT(ErrorOf("label:smokes"), HasSubstr("no label table is given"));
 }
 
 TEST(ClassTarget, WhatIsNotThereIsNamedWithWhatIs) {
