@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -92,6 +93,30 @@ struct ExampleRecord {
   double activation = 0;
 
   bool operator==(const ExampleRecord&) const = default;
+};
+
+// One pre-training of a model; a resumed one is the same.
+struct TrainingRunRecord {
+  std::string run_id;  // UUID
+  std::string model;   // the model's name
+  std::string corpus_digest;
+  std::string recipe;  // every option, as JSON
+  std::string software_version;
+  absl::Time created_at;
+
+  bool operator==(const TrainingRunRecord&) const = default;
+};
+
+// Losses of one optimiser step, in nats.
+struct TrainingMetricRecord {
+  int64_t step = 0;  // from 1
+  double learning_rate = 0;
+  double loss = 0;
+  double mlm_loss = 0;
+  double sop_loss = 0;
+  std::optional<double> validation_mlm_loss;
+
+  bool operator==(const TrainingMetricRecord&) const = default;
 };
 
 // Who saw the text of whom.

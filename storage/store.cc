@@ -158,6 +158,46 @@ absl::StatusOr<Page<ExampleRecord>> Store::ListExamples(const std::string& index
   return ToPage(list, page, std::move(rows));
 }
 
+absl::Status Store::PutTrainingRun(const TrainingRunRecord& run) {
+  const absl::Status valid = CheckTrainingRun(run);
+  return valid.ok() ? DoPutTrainingRun(run) : valid;
+}
+
+absl::StatusOr<TrainingRunRecord> Store::GetTrainingRun(const std::string& run_id) {
+  const absl::Status valid = CheckName("run_id", run_id);
+  if (!valid.ok()) return valid;
+  return DoGetTrainingRun(run_id);
+}
+
+absl::StatusOr<Page<TrainingRunRecord>> Store::ListTrainingRuns(const PageRequest& page) {
+  const std::string list = "training_runs";
+  const absl::StatusOr<int64_t> start = PageStart(list, page);
+  if (!start.ok()) return start.status();
+  return ToPage(list, page, DoListTrainingRuns(*start, page.page_size + 1));
+}
+
+absl::Status Store::AppendTrainingMetrics(const std::string& run_id, const std::vector<TrainingMetricRecord>& metrics) {
+  for (const absl::Status& valid : {CheckName("run_id", run_id), CheckTrainingMetrics(metrics)}) {
+    if (!valid.ok()) return valid;
+  }
+  return DoAppendTrainingMetrics(run_id, metrics);
+}
+
+absl::StatusOr<Page<TrainingMetricRecord>> Store::ListTrainingMetrics(const std::string& run_id,
+                                                                      const PageRequest& page) {
+  const absl::Status valid = CheckName("run_id", run_id);
+  if (!valid.ok()) return valid;
+  const std::string list = absl::StrCat("training_run=", run_id, "/metrics");
+  const absl::StatusOr<int64_t> start = PageStart(list, page);
+  if (!start.ok()) return start.status();
+  absl::StatusOr<KeyedRows<TrainingMetricRecord>> rows = DoListTrainingMetrics(run_id, *start, page.page_size + 1);
+  if (rows.ok() && rows->empty()) {
+    const absl::StatusOr<TrainingRunRecord> parent = DoGetTrainingRun(run_id);
+    if (!parent.ok()) return parent.status();
+  }
+  return ToPage(list, page, std::move(rows));
+}
+
 absl::Status Store::AppendAudit(const AuditRecord& entry) {
   const absl::Status valid = CheckAudit(entry);
   return valid.ok() ? DoAppendAudit(entry) : valid;

@@ -1,6 +1,8 @@
 // The database interface. Two implementations (SQLite, PostgreSQL) pass one conformance suite.
 #pragma once
 
+#include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -28,6 +30,10 @@ template <typename T>
 using KeyedRows = std::vector<KeyedRow<T>>;
 // Before the first row. Keys are never negative.
 inline constexpr int64_t kListStart = -1;
+// The key before which the rows of a newest-first list come.
+inline int64_t BackwardsFrom(int64_t after) {
+  return after == kListStart ? std::numeric_limits<int64_t>::max() : after;
+}
 
 // Thread-safe. Every method returns
 //   INVALID_ARGUMENT    if an argument is malformed (empty id, text that is not UTF-8, a number that is not finite,
@@ -73,6 +79,16 @@ class Store {
   absl::StatusOr<Page<ExampleRecord>> ListExamples(const std::string& index_id, int64_t feature,
                                                    const PageRequest& page);
 
+  // Registers a training run; the same id again is OK and changes nothing.
+  absl::Status PutTrainingRun(const TrainingRunRecord& run);
+  absl::StatusOr<TrainingRunRecord> GetTrainingRun(const std::string& run_id);
+  // Newest first.
+  absl::StatusOr<Page<TrainingRunRecord>> ListTrainingRuns(const PageRequest& page);
+  // All or nothing. A step that is already there stays as it is: a resumed run says the same again.
+  absl::Status AppendTrainingMetrics(const std::string& run_id, const std::vector<TrainingMetricRecord>& metrics);
+  // By step.
+  absl::StatusOr<Page<TrainingMetricRecord>> ListTrainingMetrics(const std::string& run_id, const PageRequest& page);
+
   // Append-only.
   absl::Status AppendAudit(const AuditRecord& entry);
   // Newest first.
@@ -100,6 +116,14 @@ class Store {
                                                                   int64_t after, int32_t limit) = 0;
   virtual absl::StatusOr<KeyedRows<ExampleRecord>> DoListExamples(const std::string& index_id, int64_t feature,
                                                                   int64_t after, int32_t limit) = 0;
+  virtual absl::Status DoPutTrainingRun(const TrainingRunRecord& run) = 0;
+  virtual absl::StatusOr<TrainingRunRecord> DoGetTrainingRun(const std::string& run_id) = 0;
+  virtual absl::StatusOr<KeyedRows<TrainingRunRecord>> DoListTrainingRuns(int64_t after, int32_t limit) = 0;
+  // NOT_FOUND without the run.
+  virtual absl::Status DoAppendTrainingMetrics(const std::string& run_id,
+                                               const std::vector<TrainingMetricRecord>& metrics) = 0;
+  virtual absl::StatusOr<KeyedRows<TrainingMetricRecord>> DoListTrainingMetrics(const std::string& run_id,
+                                                                                int64_t after, int32_t limit) = 0;
   virtual absl::Status DoAppendAudit(const AuditRecord& entry) = 0;
   virtual absl::StatusOr<KeyedRows<AuditRecord>> DoListAudit(int64_t after, int32_t limit) = 0;
 };

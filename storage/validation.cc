@@ -187,6 +187,26 @@ absl::Status CheckFeatureIndex(const FeatureIndexRecord& index, const std::vecto
   return rows.ok() ? CheckExamples(index, examples) : rows;
 }
 
+absl::Status CheckTrainingRun(const TrainingRunRecord& run) {
+  return All({CheckName("run_id", run.run_id), CheckName("model", run.model),
+              CheckName("corpus_digest", run.corpus_digest), CheckText({"recipe"}, run.recipe, kMaxBlobBytes),
+              CheckText({"software_version"}, run.software_version, kMaxNameBytes)});
+}
+
+absl::Status CheckTrainingMetrics(const std::vector<TrainingMetricRecord>& metrics) {
+  const char* list = "metrics";
+  for (size_t row = 0; row < metrics.size(); ++row) {
+    const TrainingMetricRecord& metric = metrics[row];
+    if (metric.step < 1) return Invalid({"step", list, row}, absl::StrCat(metric.step), "1 or more");
+    const absl::Status finite = All(
+        {CheckFinite({"learning_rate", list, row}, metric.learning_rate), CheckFinite({"loss", list, row}, metric.loss),
+         CheckFinite({"mlm_loss", list, row}, metric.mlm_loss), CheckFinite({"sop_loss", list, row}, metric.sop_loss),
+         CheckFinite({"validation_mlm_loss", list, row}, metric.validation_mlm_loss.value_or(0))});
+    if (!finite.ok()) return finite;
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckAudit(const AuditRecord& entry) {
   return All({CheckName("principal", entry.principal), CheckName("action", entry.action),
               CheckName("corpus_digest", entry.corpus_digest)});

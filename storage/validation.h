@@ -21,6 +21,9 @@ absl::Status CheckRun(const RunRecord& run);
 // unique per feature.
 absl::Status CheckFeatureIndex(const FeatureIndexRecord& index, const std::vector<FeatureRecord>& features,
                                const std::vector<ExampleRecord>& examples);
+absl::Status CheckTrainingRun(const TrainingRunRecord& run);
+// Also that steps count from 1.
+absl::Status CheckTrainingMetrics(const std::vector<TrainingMetricRecord>& metrics);
 absl::Status CheckAudit(const AuditRecord& entry);
 
 }  // namespace lifescope

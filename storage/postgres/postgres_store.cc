@@ -1,7 +1,5 @@
 #include "storage/postgres/postgres_store.h"
 
-#include <limits>
-
 #include "absl/strings/str_cat.h"
 #include "storage/int64_list.h"
 #include "storage/postgres/postgres_schema.h"
@@ -24,9 +22,6 @@ constexpr char kListRuns[] =
 constexpr char kListRunsOfKind[] =
     "SELECT id, run_id, principal, request_id, kind, model, provenance, octet_length(request), octet_length(result), "
     "created_at_us FROM run WHERE id < $1 AND kind = $3 ORDER BY id DESC LIMIT $2";
-
-// Lists that are newest first go down from the last key.
-int64_t Before(int64_t after) { return after == kListStart ? std::numeric_limits<int64_t>::max() : after; }
 
 absl::Time ReadTime(const pqxx::field& field) { return absl::FromUnixMicros(field.as<int64_t>()); }
 
@@ -136,8 +131,8 @@ absl::StatusOr<KeyedRows<RunSummaryRecord>> PostgresStore::DoListRuns(int32_t ki
   KeyedRows<RunSummaryRecord> rows;
   const absl::Status status = database_->Read([&](pqxx::transaction_base& transaction) {
     rows.clear();
-    const pqxx::result found = kind == 0 ? Execute(transaction, kListRuns, Before(after), limit)
-                                         : Execute(transaction, kListRunsOfKind, Before(after), limit, kind);
+    const pqxx::result found = kind == 0 ? Execute(transaction, kListRuns, BackwardsFrom(after), limit)
+                                         : Execute(transaction, kListRunsOfKind, BackwardsFrom(after), limit, kind);
     for (const auto& row : found) rows.push_back(ReadSummary(row));
     return absl::OkStatus();
   });
@@ -164,7 +159,7 @@ absl::StatusOr<KeyedRows<AuditRecord>> PostgresStore::DoListAudit(int64_t after,
          Execute(transaction,
                  "SELECT id, principal, action, corpus_digest, person_ids, created_at_us FROM audit WHERE id < $1 "
                  "ORDER BY id DESC LIMIT $2",
-                 Before(after), limit)) {
+                 BackwardsFrom(after), limit)) {
       absl::StatusOr<std::vector<int64_t>> person_ids = ParseInt64List(row[4].c_str(), '{', '}');
       if (!person_ids.ok()) return person_ids.status();
       rows.push_back({row[0].as<int64_t>(),

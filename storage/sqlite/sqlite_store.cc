@@ -1,6 +1,5 @@
 #include "storage/sqlite/sqlite_store.h"
 
-#include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -9,9 +8,6 @@
 
 namespace lifescope {
 namespace {
-
-// Lists that are newest first go down from the last key.
-int64_t Before(int64_t after) { return after == kListStart ? std::numeric_limits<int64_t>::max() : after; }
 
 RunRecord ReadRun(const SqliteQuery& row) {
   RunRecord run;
@@ -132,8 +128,8 @@ absl::StatusOr<KeyedRows<RunSummaryRecord>> SqliteStore::DoListRuns(int32_t kind
     return query.status();
   };
   const absl::Status status = reader_->Read([&](SqliteSession& session) {
-    if (kind == 0) return collect(SqliteQuery(session, kAll, Before(after), int64_t{limit}));
-    return collect(SqliteQuery(session, kOfKind, Before(after), int64_t{limit}, int64_t{kind}));
+    if (kind == 0) return collect(SqliteQuery(session, kAll, BackwardsFrom(after), int64_t{limit}));
+    return collect(SqliteQuery(session, kOfKind, BackwardsFrom(after), int64_t{limit}, int64_t{kind}));
   });
   if (!status.ok()) return status;
   return rows;
@@ -154,7 +150,7 @@ absl::StatusOr<KeyedRows<AuditRecord>> SqliteStore::DoListAudit(int64_t after, i
     SqliteQuery query(session,
                       "SELECT id, principal, action, corpus_digest, person_ids, created_at_us FROM audit "
                       "WHERE id < ?1 ORDER BY id DESC LIMIT ?2",
-                      Before(after), int64_t{limit});
+                      BackwardsFrom(after), int64_t{limit});
     while (query.Next()) {
       absl::StatusOr<std::vector<int64_t>> person_ids = ParseInt64List(query.Text(4), '[', ']');
       if (!person_ids.ok()) return person_ids.status();

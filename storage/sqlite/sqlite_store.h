@@ -43,6 +43,13 @@ class SqliteStore : public Store {
                                                           int64_t after, int32_t limit) override;
   absl::StatusOr<KeyedRows<ExampleRecord>> DoListExamples(const std::string& index_id, int64_t feature, int64_t after,
                                                           int32_t limit) override;
+  absl::Status DoPutTrainingRun(const TrainingRunRecord& run) override;
+  absl::StatusOr<TrainingRunRecord> DoGetTrainingRun(const std::string& run_id) override;
+  absl::StatusOr<KeyedRows<TrainingRunRecord>> DoListTrainingRuns(int64_t after, int32_t limit) override;
+  absl::Status DoAppendTrainingMetrics(const std::string& run_id,
+                                       const std::vector<TrainingMetricRecord>& metrics) override;
+  absl::StatusOr<KeyedRows<TrainingMetricRecord>> DoListTrainingMetrics(const std::string& run_id, int64_t after,
+                                                                        int32_t limit) override;
   absl::Status DoAppendAudit(const AuditRecord& entry) override;
   absl::StatusOr<KeyedRows<AuditRecord>> DoListAudit(int64_t after, int32_t limit) override;
 

@@ -66,6 +66,18 @@ SampleIndex MakeSampleIndex(const std::string& index_id, int64_t feature_count, 
   return sample;
 }
 
+TrainingRunRecord SampleTrainingRun(int number) {
+  return {absl::StrCat("training-", number),          "life2vec-å", "sha256:corpus",
+          absl::StrCat(R"({"steps": )", number, "}"), "0.1.0",      SampleTime(number)};
+}
+
+TrainingMetricRecord SampleMetric(int64_t step) {
+  const double x = 1 / (3.0 + static_cast<double>(step));
+  TrainingMetricRecord metric{step, 1e-3 * x, 5 * x, 6 * x, x, {}};
+  if (step % 3 == 0) metric.validation_mlm_loss = 7 * x;
+  return metric;
+}
+
 AuditRecord SampleAudit(int number) {
   return {"ada", "GetDocument", "sha256:corpus", {number, 0, int64_t{1} << 50}, SampleTime(number)};
 }

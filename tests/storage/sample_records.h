@@ -23,6 +23,10 @@ struct SampleIndex {
 // Feature 0 is dead (no examples); the others have `examples_per_feature`. Many features tie in density and maximum.
 SampleIndex MakeSampleIndex(const std::string& index_id, int64_t feature_count, int32_t examples_per_feature);
 
+TrainingRunRecord SampleTrainingRun(int number);
+// Every third step was followed by a validation.
+TrainingMetricRecord SampleMetric(int64_t step);
+
 AuditRecord SampleAudit(int number);
 
 }  // namespace lifescope
