@@ -11,10 +11,11 @@ import sys
 ENGINE = {
     "server/artifact": [],
     "server/optimizer": [],
+    "server/plot": [],
     "server/corpus": ["server/artifact"],
     "server/model": ["server/artifact"],
     "server/dictionary": ["server/artifact", "server/optimizer"],
-    "server/training": ["server/artifact", "server/optimizer", "server/corpus", "server/model"],
+    "server/training": ["server/artifact", "server/optimizer", "server/plot", "server/corpus", "server/model"],
     "server/intervention": ["server/artifact", "server/corpus", "server/model", "server/dictionary"],
     "server/evaluation": ["server/artifact", "server/corpus", "server/model", "server/dictionary", "server/intervention"],
     "server/runtime": ["server/artifact", "server/corpus", "server/model", "server/dictionary"],
