@@ -1,17 +1,15 @@
-#include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <random>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
+#include "server/app/identity.h"
 #include "server/command/command.h"
 #include "server/command/end_line.h"
 #include "server/command/home.h"
+#include "server/command/open_store.h"
 #include "server/command/progress_bar.h"
 #include "server/evaluation/feature_index.h"
 #include "server/runtime/device.h"
@@ -25,20 +23,6 @@ struct IndexFlags {
   int64_t examples = 20;
   int32_t threads = 0;
 };
-
-void ThrowUnlessOk(const absl::Status& status) {
-  if (!status.ok()) throw std::runtime_error(std::string(status.message()));
-}
-
-// A random UUID (version 4).
-std::string NewUuid() {
-  std::random_device device;
-  uint32_t words[4] = {device(), device(), device(), device()};
-  words[1] = (words[1] & 0xFFFF0FFF) | 0x4000;
-  words[2] = (words[2] & 0x3FFFFFFF) | 0x80000000;
-  return absl::StrFormat("%08x-%04x-%04x-%04x-%04x%08x", words[0], words[1] >> 16, words[1] & 0xFFFF, words[2] >> 16,
-                         words[2] & 0xFFFF, words[3]);
-}
 
 void RegisterArtifact(Store& store, ArtifactKind kind, const std::string& name, const std::string& digest,
                       const nlohmann::json& description) {
@@ -74,9 +58,7 @@ void BuildIndex(const IndexFlags& flags) {
   CheckSameVocabulary(model, corpus);
   PrepareCompute(flags.threads);
   // Before the pass: a database that cannot be used should not cost it.
-  const std::string url = flags.store.empty() ? DefaultStoreUrl(flags.home) : flags.store;
-  absl::StatusOr<std::unique_ptr<Store>> store = OpenStore(url);
-  ThrowUnlessOk(store.status());
+  const std::unique_ptr<Store> store = OpenStoreOf(flags.home, flags.store);
 
   FeatureIndexOptions options;
   options.hook_point = HookPoint::Parse(dictionary.info.hook_point);
@@ -90,16 +72,16 @@ void BuildIndex(const IndexFlags& flags) {
                                  return true;
                                });
   }
-  RegisterArtifact(**store, ArtifactKind::kModel, model.name, model.digest,
+  RegisterArtifact(*store, ArtifactKind::kModel, model.name, model.digest,
                    nlohmann::json::parse(model.transformer->hyperparameters().ToJson()));
-  RegisterArtifact(**store, ArtifactKind::kDictionary, flags.dictionary, dictionary.digest,
+  RegisterArtifact(*store, ArtifactKind::kDictionary, flags.dictionary, dictionary.digest,
                    {{"model", dictionary.info.model}, {"hook_point", dictionary.info.hook_point}});
-  RegisterArtifact(**store, ArtifactKind::kCorpus, corpus.name, corpus.corpus->digest(),
+  RegisterArtifact(*store, ArtifactKind::kCorpus, corpus.name, corpus.corpus->digest(),
                    {{"origin", corpus.corpus->manifest().origin}});
   const auto feature_count = static_cast<int64_t>(result.features.size());
   const std::vector<ExampleRecord> examples = ExampleRecords(result);
   const std::string id = NewUuid();
-  ThrowUnlessOk((*store)->CreateFeatureIndex(
+  ThrowUnlessOk(store->CreateFeatureIndex(
       {id, model.digest, dictionary.digest, corpus.corpus->digest(), result.token_count, result.person_count,
        result.n_slots, feature_count, flags.examples, SoftwareVersion(), absl::Now()},
       FeatureRecords(result), examples));
@@ -108,7 +90,7 @@ void BuildIndex(const IndexFlags& flags) {
   PrintEndLine(absl::StrCat("index ", id),
                absl::StrCat(feature_count, " features (", silent, " silent) of dictionary ", flags.dictionary, " over ",
                             result.token_count, " tokens of ", result.person_count, " persons, ", examples.size(),
-                            " examples, into the ", (*store)->backend(), " store"),
+                            " examples, into the ", store->backend(), " store"),
                dictionary.digest, stopwatch.Seconds());
 }
 
@@ -120,9 +102,7 @@ void AddIndexCommand(CLI::App& app) {
   AddHomeOption(*verb, flags->home);
   verb->add_option("--dictionary", flags->dictionary, "Dictionary whose features are indexed")->required();
   verb->add_option("--corpus", flags->corpus, "Corpus to scan")->required();
-  verb->add_option("--store", flags->store,
-                   "sqlite:<path> or postgresql://...; default: lifescope.db in the home folder")
-      ->envname("LIFESCOPE_STORE");
+  AddStoreOption(*verb, flags->store);
   verb->add_option("--examples", flags->examples, "Examples kept of each feature, at most one per person")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
-#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -19,11 +18,10 @@
 #include "server/command/progress_bar.h"
 #include "server/dictionary/topk_trainer.h"
 #include "server/training/activation_stream.h"
+#include "server/training/saved_state.h"
 
 namespace lifescope {
 namespace {
-
-using Tensors = std::map<std::string, at::Tensor>;
 
 constexpr char kSettings[] = "settings";
 constexpr char kScale[] = "scale";
@@ -165,9 +163,9 @@ class SaeRun {
   }
 
   void Save() const {
-    Tensors state;
-    for (const auto& [name, tensor] : trainer_->State()) state[kTrainerPrefix + name] = tensor;
-    for (const auto& [name, tensor] : stream_->State()) state[kStreamPrefix + name] = tensor;
+    SavedState state;
+    PutUnder(kTrainerPrefix, trainer_->State(), state);
+    PutUnder(kStreamPrefix, stream_->State(), state);
     state[kScale] = at::tensor({scale_}, at::kDouble);
     WriteSafetensors(checkpoint_, state, {{kSettings, Settings().dump()}});
   }
@@ -177,14 +175,10 @@ class SaeRun {
     const auto settings = file.metadata().find(kSettings);
     TORCH_CHECK_VALUE(settings != file.metadata().end(), checkpoint_, ": not a checkpoint of train-sae");
     CheckSettings(nlohmann::json::parse(settings->second));
-    Tensors trainer, stream;
-    for (const std::string& name : file.names()) {
-      if (name.rfind(kTrainerPrefix, 0) == 0) trainer[name.substr(sizeof(kTrainerPrefix) - 1)] = file.Read(name);
-      if (name.rfind(kStreamPrefix, 0) == 0) stream[name.substr(sizeof(kStreamPrefix) - 1)] = file.Read(name);
-    }
-    trainer_->Restore(trainer);
-    stream_->Restore(stream);
-    scale_ = file.Read(kScale).item<double>();
+    const SavedState state = ReadState(file);
+    trainer_->Restore(Under(kTrainerPrefix, state));
+    stream_->Restore(Under(kStreamPrefix, state));
+    scale_ = SavedTensor(state, kScale, at::kDouble).item<double>();
   }
 
   const TrainSaeFlags flags_;

@@ -44,17 +44,18 @@ Center PublishedCenter(bool enabled, bool norm) {
   return center;
 }
 
-EmbeddingWeights InitializeEmbedding(const Hyperparameters& h, double gate, Initializer& draw) {
-  const double bound = gate > 0 ? 20 * kEmbeddingBound : kEmbeddingBound;
+EmbeddingWeights InitializeEmbedding(const Hyperparameters& h, const Initialization& how, Initializer& draw) {
+  const double bound = how.embedding_scale * kEmbeddingBound;
   EmbeddingWeights w;
   w.token = draw.Uniform({h.vocab_size, h.hidden_size}, bound);
   w.center = PublishedCenter(h.parametrize_emb, h.norm_input_emb);
   w.segment = draw.Uniform({4, h.hidden_size}, bound);
   w.age = draw.Time2Vec(h.hidden_size);
   w.abspos = draw.Time2Vec(h.hidden_size);
-  w.gate_age = draw.Constant(0.1 * gate);
-  w.gate_abspos = draw.Constant(0.03 * gate);
-  w.gate_segment = draw.Constant(gate);
+  w.abspos.w.mul_(how.abspos_scale);
+  w.gate_age = draw.Constant(how.age_gate);
+  w.gate_abspos = draw.Constant(how.abspos_gate);
+  w.gate_segment = draw.Constant(how.gate);
   return w;
 }
 
@@ -78,14 +79,23 @@ BlockWeights InitializeBlock(const Hyperparameters& h, double gate, uint64_t pro
 
 }  // namespace
 
-Weights InitializeWeights(const Hyperparameters& h, uint64_t seed, double gate) {
+Initialization Initialization::Open(double gate) {
+  Initialization open;
+  open.gate = gate;
+  open.age_gate = 0.1 * gate;
+  open.abspos_gate = 0.03 * gate;
+  open.embedding_scale = gate > 0 ? 20 : 1;
+  return open;
+}
+
+Weights InitializeWeights(const Hyperparameters& h, uint64_t seed, const Initialization& how) {
   const int64_t hidden = h.hidden_size;
   const double gain = std::sqrt(static_cast<double>(hidden));
   Initializer draw(seed);
   Weights w;
-  w.embedding = InitializeEmbedding(h, gate, draw);
+  w.embedding = InitializeEmbedding(h, how, draw);
   for (int64_t layer = 0; layer < h.n_encoders; ++layer) {
-    w.blocks.push_back(InitializeBlock(h, gate, seed + 1 + static_cast<uint64_t>(layer), draw));
+    w.blocks.push_back(InitializeBlock(h, how.gate, seed + 1 + static_cast<uint64_t>(layer), draw));
   }
   w.mlm.v = draw.Linear({hidden, hidden}, hidden);
   w.mlm.b_v = draw.Linear({hidden}, hidden);

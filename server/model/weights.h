@@ -81,11 +81,26 @@ std::map<std::string, at::Tensor> ToStateDict(const Weights& weights, const Hype
 // puts another tensor in the place of a tied token matrix puts it into `mlm.decoder` as well.
 std::vector<std::pair<std::string, at::Tensor*>> TrainableTensors(Weights& weights);
 
-// Fresh FLOAT weights on the CPU, drawn from `seed`. Gate 0 is the published initialisation: token and segment rows and
-// Time2Vec uniform in [-0.01, 0.01], linear layers as nn.Linear, every ReZero gate 0. An open gate lets short trainings
-// use every branch: attention, MLP and segment gates start at `gate`, the gates of age and abspos at 0.1 and 0.03 of it
-// (their vectors are longer), and token and segment rows are drawn 20 times wider to be seen beside them.
-Weights InitializeWeights(const Hyperparameters& hyperparameters, uint64_t seed, double gate);
+// How fresh weights differ from the published draw, which is the default: every ReZero gate closed (0), token and
+// segment rows and Time2Vec uniform in [-0.01, 0.01].
+struct Initialization {
+  double gate = 0;  // of attention, MLP and segment
+  double age_gate = 0;
+  double abspos_gate = 0;
+  double embedding_scale = 1;  // token and segment rows times this
+  // The frequencies of abspos times this: as published they are so small that dates can hardly be told apart.
+  double abspos_scale = 1;
+
+  // Lets short trainings use every branch: the gates of age and abspos are 0.1 and 0.03 of `gate` (their vectors are
+  // longer), and token and segment rows are drawn 20 times wider to be seen beside them. Gate 0 is as published.
+  static Initialization Open(double gate);
+};
+
+// Fresh FLOAT weights on the CPU, drawn from `seed`; linear layers as nn.Linear.
+Weights InitializeWeights(const Hyperparameters& hyperparameters, uint64_t seed, const Initialization& initialization);
+inline Weights InitializeWeights(const Hyperparameters& hyperparameters, uint64_t seed, double gate) {
+  return InitializeWeights(hyperparameters, seed, Initialization::Open(gate));
+}
 
 // A FAVOR+ projection matrix [features, head_dim] (blocks of orthonormal rows with Gaussian norms), from `seed`.
 at::Tensor DrawProjection(int64_t features, int64_t head_dim, uint64_t seed);

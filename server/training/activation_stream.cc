@@ -11,28 +11,6 @@
 #include "server/model/packed_batch.h"
 
 namespace lifescope {
-namespace {
-
-at::Tensor Int64Tensor(const std::vector<int64_t>& values) { return at::tensor(values, at::kLong); }
-
-const at::Tensor& Entry(const std::map<std::string, at::Tensor>& state, const std::string& name, at::ScalarType dtype) {
-  const auto found = state.find(name);
-  TORCH_CHECK_VALUE(found != state.end(), "activation stream state: no tensor '", name, "'");
-  TORCH_CHECK_VALUE(found->second.scalar_type() == dtype, "activation stream state: '", name, "' is ",
-                    found->second.scalar_type(), ", expected ", dtype);
-  return found->second;
-}
-
-std::vector<int64_t> Int64Values(const std::map<std::string, at::Tensor>& state, const std::string& name, size_t size) {
-  const at::Tensor tensor = Entry(state, name, at::kLong).contiguous();
-  TORCH_CHECK_VALUE(tensor.numel() == static_cast<int64_t>(size), "activation stream state: '", name, "' holds ",
-                    tensor.numel(), " values, expected ", size);
-  const int64_t* data = tensor.data_ptr<int64_t>();
-  return {data, data + size};
-}
-
-}  // namespace
-
 ActivationStream::ActivationStream(std::shared_ptr<const Transformer> model, std::shared_ptr<const Corpus> corpus,
                                    const ActivationStreamOptions& options)
     : model_(std::move(model)), corpus_(std::move(corpus)), options_(options), random_(options.seed) {
@@ -124,12 +102,9 @@ int64_t ActivationStream::NextDocument() {
   return documents_[next_document_++];
 }
 
-std::map<std::string, at::Tensor> ActivationStream::State() const {
-  const Random::State random = random_.state();
-  // The generator's words keep their bits in signed integers.
-  const std::vector<int64_t> words(random.begin(), random.end());
-  std::map<std::string, at::Tensor> state;
-  state["random"] = Int64Tensor(words);
+SavedState ActivationStream::State() const {
+  SavedState state;
+  state["random"] = ToTensor(random_);
   state["documents"] = Int64Tensor(documents_);
   state["counts"] = Int64Tensor({static_cast<int64_t>(next_document_), rows_served_});
   state["buffer"] = unread_ > 0 ? buffer_.narrow(0, 0, unread_).to(at::kCPU).contiguous()
@@ -137,22 +112,16 @@ std::map<std::string, at::Tensor> ActivationStream::State() const {
   return state;
 }
 
-void ActivationStream::Restore(const std::map<std::string, at::Tensor>& state) {
-  const std::vector<int64_t> words = Int64Values(state, "random", Random::State().size());
-  const std::vector<int64_t> documents = Int64Values(state, "documents", documents_.size());
+void ActivationStream::Restore(const SavedState& state) {
+  const Random::State random = RandomStateOf(state, "random");
+  const std::vector<int64_t> documents = OrderOf(state, "documents", documents_);
   const std::vector<int64_t> counts = Int64Values(state, "counts", 2);
-  std::vector<int64_t> known = documents_, stored = documents;
-  std::sort(known.begin(), known.end());
-  std::sort(stored.begin(), stored.end());
-  TORCH_CHECK_VALUE(known == stored, "activation stream state: 'documents' are those of another corpus");
   TORCH_CHECK_VALUE(counts[0] >= 0 && counts[0] <= static_cast<int64_t>(documents.size()),
                     "activation stream state: the next document is ", counts[0], ", expected at most ",
                     documents.size());
-  const at::Tensor& buffer = Entry(state, "buffer", model_->dtype());
+  const at::Tensor& buffer = SavedTensor(state, "buffer", model_->dtype());
   TORCH_CHECK_VALUE(buffer.dim() == 2, "activation stream state: 'buffer' has ", buffer.dim(),
                     " dimensions, expected 2");
-  Random::State random;
-  std::copy(words.begin(), words.end(), random.begin());
   random_.set_state(random);
   documents_ = documents;
   next_document_ = static_cast<size_t>(counts[0]);

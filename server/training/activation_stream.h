@@ -4,7 +4,6 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -12,6 +11,7 @@
 #include "server/corpus/corpus.h"
 #include "server/corpus/random.h"
 #include "server/model/transformer.h"
+#include "server/training/saved_state.h"
 
 namespace lifescope {
 
@@ -47,10 +47,10 @@ class ActivationStream {
   double MeanSquaredNorm(int64_t rows);
 
   // Everything that is needed to go on to the bit: unread rows, place in the epoch, random source.
-  std::map<std::string, at::Tensor> State() const;
+  SavedState State() const;
   // For a stream of the same model, corpus and options. Throws c10::ValueError naming a tensor that is missing or does
   // not fit.
-  void Restore(const std::map<std::string, at::Tensor>& state);
+  void Restore(const SavedState& state);
 
   // Rows served so far, and rows of one epoch.
   int64_t rows_served() const { return rows_served_; }

@@ -16,9 +16,11 @@ struct Share {
   double mlm = 1, sop = 1;
 };
 
-double OrderWeight(const std::vector<PretrainExample>& examples) {
+double OrderWeight(const std::vector<PretrainExample>& examples, const PretrainObjective& objective) {
   double sum = 0;
-  for (const PretrainExample& example : examples) sum += kSopClassWeights[static_cast<size_t>(example.order)];
+  for (const PretrainExample& example : examples) {
+    sum += objective.sop_class_weights[static_cast<size_t>(example.order)];
+  }
   return sum;
 }
 
@@ -39,10 +41,10 @@ BatchGradient GradientOfPart(const Hyperparameters& hyperparameters, Weights wei
                         hyperparameters.dc_dropout};
   const Transformer model(hyperparameters, weights);
   const PretrainBatch batch = PackExamples(examples, options.n_slots, device);
-  const PretrainLosses losses = ComputeLosses(model, batch, options.label_smoothing, &dropout);
-  at::Tensor loss = options.sop_weight * share.sop * losses.sop;
+  const PretrainLosses losses = ComputeLosses(model, batch, options.objective, &dropout);
+  at::Tensor loss = options.objective.sop_weight * share.sop * losses.sop;
   // The mean over no targets is not a number.
-  if (share.mlm > 0) loss = loss + options.mlm_weight * share.mlm * losses.mlm;
+  if (share.mlm > 0) loss = loss + options.objective.mlm_weight * share.mlm * losses.mlm;
   loss.backward();
 
   BatchGradient result;
@@ -53,6 +55,12 @@ BatchGradient GradientOfPart(const Hyperparameters& hyperparameters, Weights wei
   for (const auto& [name, tensor] : leaves) result.gradients.push_back(tensor->grad());
   return result;
 }
+
+bool HasDropout(const Hyperparameters& h) {
+  return h.emb_dropout > 0 || h.fw_dropout > 0 || h.att_dropout > 0 || h.dc_dropout > 0;
+}
+
+}  // namespace
 
 void AddTo(BatchGradient& sum, const BatchGradient& part) {
   sum.loss += part.loss;
@@ -65,24 +73,19 @@ void AddTo(BatchGradient& sum, const BatchGradient& part) {
   }
 }
 
-bool HasDropout(const Hyperparameters& h) {
-  return h.emb_dropout > 0 || h.fw_dropout > 0 || h.att_dropout > 0 || h.dc_dropout > 0;
-}
-
-}  // namespace
-
 BatchGradient ComputeBatchGradient(const Hyperparameters& hyperparameters, const Weights& weights,
                                    const std::vector<PretrainExample>& examples, const BatchGradientOptions& options) {
   const size_t wanted = HasDropout(hyperparameters) ? 1 : static_cast<size_t>(std::max(1, options.threads));
   const size_t count = std::min(wanted, examples.size());
-  const double targets = TargetCount(examples), order_weight = OrderWeight(examples);
+  const double targets = TargetCount(examples), order_weight = OrderWeight(examples, options.objective);
   std::vector<BatchGradient> parts(count);
   std::vector<std::exception_ptr> failures(count);
   const auto compute = [&](size_t part) {
     try {
       const std::vector<PretrainExample> mine(examples.begin() + examples.size() * part / count,
                                               examples.begin() + examples.size() * (part + 1) / count);
-      const Share share{targets > 0 ? TargetCount(mine) / targets : 0, OrderWeight(mine) / order_weight};
+      const Share share{targets > 0 ? TargetCount(mine) / targets : 0,
+                        OrderWeight(mine, options.objective) / order_weight};
       parts[part] = GradientOfPart(hyperparameters, weights, mine, share, options);
     } catch (...) {
       failures[part] = std::current_exception();

@@ -12,9 +12,7 @@
 namespace lifescope {
 
 struct BatchGradientOptions {
-  double mlm_weight = 0.8;
-  double sop_weight = 0.2;
-  double label_smoothing = 0.1;
+  PretrainObjective objective;
   int64_t n_slots = 0;
   // Each takes its share of the documents. One thread when there is dropout: its draws come from a single generator.
   int32_t threads = 1;
@@ -32,5 +30,8 @@ struct BatchGradient {
 // The losses are means over the whole batch, whatever the number of threads; the sums are in the same order every time.
 BatchGradient ComputeBatchGradient(const Hyperparameters& hyperparameters, const Weights& weights,
                                    const std::vector<PretrainExample>& examples, const BatchGradientOptions& options);
+
+// Adds losses, token counts and gradients.
+void AddTo(BatchGradient& sum, const BatchGradient& part);
 
 }  // namespace lifescope

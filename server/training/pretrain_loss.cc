@@ -13,9 +13,11 @@ at::Tensor MlmLoss(const at::Tensor& logits, const at::Tensor& targets) {
   return at::cross_entropy_loss(logits, targets);
 }
 
-at::Tensor SopLoss(const at::Tensor& logits, const at::Tensor& orders, double label_smoothing) {
-  const at::Tensor weights = at::tensor(at::ArrayRef<double>(kSopClassWeights), at::kDouble).to(logits.options());
-  return at::cross_entropy_loss(logits, orders, weights, at::Reduction::Mean, kNoIgnoredTarget, label_smoothing);
+at::Tensor SopLoss(const at::Tensor& logits, const at::Tensor& orders, const PretrainObjective& objective) {
+  const at::Tensor weights =
+      at::tensor(at::ArrayRef<double>(objective.sop_class_weights), at::kDouble).to(logits.options());
+  return at::cross_entropy_loss(logits, orders, weights, at::Reduction::Mean, kNoIgnoredTarget,
+                                objective.label_smoothing);
 }
 
 PretrainBatch PackExamples(const std::vector<PretrainExample>& examples, int64_t n_slots, at::Device device) {
@@ -37,14 +39,14 @@ PretrainBatch PackExamples(const std::vector<PretrainExample>& examples, int64_t
           on_device(orders)};
 }
 
-PretrainLosses ComputeLosses(const Transformer& model, const PretrainBatch& batch, double label_smoothing,
+PretrainLosses ComputeLosses(const Transformer& model, const PretrainBatch& batch, const PretrainObjective& objective,
                              const Dropout* dropout) {
   ForwardOptions options;
   options.dropout = dropout;
   const at::Tensor residual = model.Forward(batch.documents, options);
   const at::Tensor mlm_logits = model.MlmLogits(residual.index_select(0, batch.target_rows), options);
   const at::Tensor sop_logits = model.SopLogits(residual.index_select(0, batch.cls_rows), options);
-  return {MlmLoss(mlm_logits, batch.target_tokens), SopLoss(sop_logits, batch.orders, label_smoothing)};
+  return {MlmLoss(mlm_logits, batch.target_tokens), SopLoss(sop_logits, batch.orders, objective)};
 }
 
 }  // namespace lifescope

@@ -3,6 +3,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <array>
 #include <cstdint>
 #include <vector>
 
@@ -15,12 +16,18 @@ namespace lifescope {
 // Mean cross-entropy of [targets, vocabulary] logits, in nats.
 at::Tensor MlmLoss(const at::Tensor& logits, const at::Tensor& targets);
 
-// By SentenceOrder.
-inline constexpr double kSopClassWeights[3] = {1 / 0.8, 1 / 0.1, 1 / 0.1};
+// How the two tasks' losses are weighed.
+struct PretrainObjective {
+  double mlm_weight = 0.8;
+  double sop_weight = 0.2;
+  // By SentenceOrder, as life2vec-light has them; the original repository's first is 1 / 0.9.
+  std::array<double, 3> sop_class_weights = {1 / 0.8, 1 / 0.1, 1 / 0.1};
+  double label_smoothing = 0.1;  // of the sentence order
+};
 
-// Cross-entropy of [documents, 3] logits with kSopClassWeights and smoothed labels; the mean divides
-// by the sum of the targets' weights, as PyTorch's does.
-at::Tensor SopLoss(const at::Tensor& logits, const at::Tensor& orders, double label_smoothing);
+// Cross-entropy of [documents, 3] logits with class weights and smoothed labels; the mean divides by the sum of the
+// targets' weights, as PyTorch's does.
+at::Tensor SopLoss(const at::Tensor& logits, const at::Tensor& orders, const PretrainObjective& objective);
 
 // One document of a batch after masking.
 struct PretrainExample {
@@ -45,7 +52,7 @@ struct PretrainLosses {
 };
 
 // Null `dropout`: evaluation.
-PretrainLosses ComputeLosses(const Transformer& model, const PretrainBatch& batch, double label_smoothing,
+PretrainLosses ComputeLosses(const Transformer& model, const PretrainBatch& batch, const PretrainObjective& objective,
                              const Dropout* dropout);
 
 }  // namespace lifescope

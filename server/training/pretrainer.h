@@ -1,67 +1,59 @@
 // Pre-trains a life2vec model: masked-token and sentence-order losses (Savcisens et al. 2024; facts in
-// docs/model.md), documents packed.
+// docs/training.md), documents packed.
 #pragma once
 
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <string>
 
 #include "server/corpus/corpus.h"
-#include "server/model/transformer.h"
+#include "server/training/loss_log.h"
+#include "server/training/pretrain_options.h"
 
 namespace lifescope {
 
-struct PretrainOptions {
-  Hyperparameters hyperparameters;  // vocab_size is taken from the corpus
-  int64_t steps = 3000;
-  int64_t batch_documents = 16;
-  double learning_rate = 5e-3;
-  double weight_decay = 0.01;
-  double gradient_clip = 1.0;
-  double mask_ratio = 0.30;
-  // Losses are weighted 0.8 masked token, 0.2 sentence order.
-  double mlm_weight = 0.8;
-  double sop_weight = 0.2;
-  double label_smoothing = 0.1;
-  // Start of the ReZero gates; the published 0 learns slowly on small data.
-  double initial_gate = 0.5;
-  // The published draw of abspos's frequencies times this: as published (1) they are so small that dates can hardly
-  // be told apart.
-  double abspos_scale = 4;
-  // Steps between redraws of the FAVOR+ projections; the last drawn is kept in the model.
-  int64_t redraw_interval = 1000;
-  // Slots that the global heads count; 0: hyperparameters.max_length.
-  int64_t n_slots = 0;
-  // Steps between validation passes over at most this many documents.
-  int64_t validation_interval = 250;
-  int64_t validation_documents = 64;
-  uint64_t seed = 1;
-  // Documents of a step are shared out among this many threads (one when there is dropout).
-  int32_t threads = 1;
-};
-
 struct PretrainProgress {
-  int64_t step = 0;
+  LossLine line;  // of the step that was just done
   int64_t step_count = 0;
-  double loss = 0;
-  double mlm_loss = 0;  // nats per masked token
-  double sop_loss = 0;
   double validation_mlm_loss = 0;  // of the last validation; NaN before the first
   double unigram_loss = 0;         // what knowing the token frequencies alone would give
-  double tokens_per_second = 0;
+  double tokens_per_second = 0;    // of this process
+  // The next thing that is written is a checkpoint with this step, or the model.
+  bool is_kept = false;
 };
 
 struct PretrainResult {
   double validation_mlm_loss = 0;
+  double best_validation_loss = 0;
+  int64_t best_step = 0;
   double unigram_loss = 0;
+  double tokens_per_second = 0;
   double seconds = 0;
 };
 
-// Trains and writes the model folder {model.safetensors, hparams.json, vocab.tsv, loss.csv} atomically. `on_progress`
-// returns false to stop (nothing is written then, and the result's seconds are negative). Deterministic in the
-// options on the same build.
+// How a run relates to one that was stopped.
+struct PretrainSession {
+  // Goes on from the checkpoint: the result is the same, to the bit, as that of a run which was never stopped.
+  bool resume = false;
+  // Kept in the checkpoint, so that a resumed run is known to be the same one.
+  std::string run_id;
+};
+
+// Trains and writes the model folder {model.safetensors, hparams.json, vocab.tsv, loss.csv, curve.svg, best/} in one
+// step. The model is that of the last step; best/ is a model folder with the weights of the lowest validation loss.
+//
+// Meanwhile two hidden files stand beside it: .<name>.checkpoint.safetensors, replaced at intervals and made before the
+// first step, and .<name>.loss.csv, a line per step. Killed at any time, the run can be resumed with the same corpus
+// and options. `on_progress` returns false to stop before the last step: the checkpoint then holds the step that was
+// done, and the result's seconds are negative.
+//
+// Throws c10::ValueError: the model folder exists; a checkpoint is there, or is not there to resume; an option or the
+// corpus that differs from the stopped run's, by name; an option out of range; a loss that is not finite.
 PretrainResult Pretrain(const Corpus& corpus, const std::string& model_folder, const PretrainOptions& options,
-                        const std::function<bool(const PretrainProgress&)>& on_progress);
+                        const std::function<bool(const PretrainProgress&)>& on_progress,
+                        const PretrainSession& session = {});
+
+// The run_id of the stopped run of that model. Throws c10::ValueError when there is none.
+std::string StoppedRunId(const std::string& model_folder);
 
 }  // namespace lifescope

@@ -36,33 +36,45 @@ TEST(SopLoss, WeighsClassesSmoothsLabelsAndDividesByTheWeights) {
   at::manual_seed(2);
   const at::Tensor logits = at::randn({6, 3}, at::kDouble);
   const std::vector<int64_t> orders = {0, 0, 1, 2, 0, 2};
-  const double weights[3] = {1 / 0.8, 1 / 0.1, 1 / 0.1};
-  const double smoothing = 0.1;
+  PretrainObjective objective;
+  objective.sop_class_weights = {1.5, 7, 11};
+  objective.label_smoothing = 0.2;
   double sum = 0, weight_sum = 0;
   for (int64_t i = 0; i < 6; ++i) {
     const std::vector<double> log_p = LogProbabilities(logits[i]);
     for (int64_t c = 0; c < 3; ++c) {
-      const double label = smoothing / 3 + (c == orders[i] ? 1 - smoothing : 0);
-      sum -= label * weights[c] * log_p[c];
+      const double label = objective.label_smoothing / 3 + (c == orders[i] ? 1 - objective.label_smoothing : 0);
+      sum -= label * objective.sop_class_weights[c] * log_p[c];
     }
-    weight_sum += weights[orders[i]];
+    weight_sum += objective.sop_class_weights[orders[i]];
   }
-  EXPECT_NEAR(SopLoss(logits, at::tensor(orders, at::kLong), smoothing).item<double>(), sum / weight_sum, 1e-12);
+  EXPECT_NEAR(SopLoss(logits, at::tensor(orders, at::kLong), objective).item<double>(), sum / weight_sum, 1e-12);
 }
 
 TEST(PretrainLosses, AreThoseOfTheReferenceOnItsLogits) {
   if (!HasGolden("life2vec/struct_small/index.json")) GTEST_SKIP() << "the whole golden set is not here";
-  std::ifstream in(GoldenPath("life2vec/struct_small/index.json"));
-  const nlohmann::json expected = nlohmann::json::parse(in)["batches"][0]["loss"]["f64"];
-  const auto inputs = SafetensorsFile::Open(GoldenPath("life2vec/struct_small/short.f32.safetensors"));
-  const auto outputs = SafetensorsFile::Open(GoldenPath("life2vec/struct_small/short.f64.safetensors"));
-  const at::Tensor targets = inputs.Read("target_tokens").flatten();
-  const at::Tensor used = at::nonzero(targets).flatten();
-  const at::Tensor mlm =
-      MlmLoss(outputs.Read("mlm_logits").flatten(0, 1).index_select(0, used), targets.index_select(0, used));
-  const at::Tensor sop = SopLoss(outputs.Read("sop_logits"), inputs.Read("target_sop"), 0.1);
-  EXPECT_NEAR(mlm.item<double>(), expected["mlm"].get<double>(), 1e-10);
-  EXPECT_NEAR(sop.item<double>(), expected["sop"].get<double>(), 1e-10);
+  for (const std::string model : {"struct_small", "dummy_small", "paper_random", "variant_a"}) {
+    const std::string folder = GoldenPath("life2vec/" + model);
+    std::ifstream in(folder + "/index.json");
+    PretrainObjective objective;
+    // A float32 buffer there.
+    if (model == "paper_random") objective.sop_class_weights[0] = static_cast<float>(1 / 0.9);
+    const nlohmann::json index = nlohmann::json::parse(in);
+    for (const nlohmann::json& batch : index["batches"]) {
+      const std::string name = folder + "/" + batch["batch"].get<std::string>();
+      const nlohmann::json& expected = batch["loss"]["f64"];
+      const auto inputs = SafetensorsFile::Open(name + ".f32.safetensors");
+      const auto outputs = SafetensorsFile::Open(name + ".f64.safetensors");
+      const at::Tensor sop = SopLoss(outputs.Read("sop_logits"), inputs.Read("target_sop"), objective);
+      EXPECT_NEAR(sop.item<double>(), expected["sop"].get<double>(), 1e-10) << name;
+      if (!outputs.Contains("mlm_logits")) continue;  // only some rows are kept of the largest
+      const at::Tensor targets = inputs.Read("target_tokens").flatten();
+      const at::Tensor used = at::nonzero(targets).flatten();
+      const at::Tensor mlm =
+          MlmLoss(outputs.Read("mlm_logits").flatten(0, 1).index_select(0, used), targets.index_select(0, used));
+      EXPECT_NEAR(mlm.item<double>(), expected["mlm"].get<double>(), 1e-10) << name;
+    }
+  }
 }
 
 TEST(PackExamples, TargetRowsPointIntoThePackedBatch) {

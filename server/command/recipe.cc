@@ -1,0 +1,73 @@
+#include "server/command/recipe.h"
+
+#include <c10/util/Exception.h>
+
+#include <filesystem>
+#include <type_traits>
+
+#include "google/protobuf/io/tokenizer.h"
+#include "google/protobuf/text_format.h"
+#include "lifescope/v1/pretrain_recipe.pb.h"
+#include "server/artifact/artifact.h"
+
+namespace lifescope {
+namespace {
+
+// Keeps the first error.
+class FirstError : public google::protobuf::io::ErrorCollector {
+ public:
+  void AddError(int line, google::protobuf::io::ColumnNumber column, const std::string& message) override {
+    if (text_.empty()) text_ = std::to_string(line + 1) + ":" + std::to_string(column + 1) + ": " + message;
+  }
+  const std::string& text() const { return text_; }
+
+ private:
+  std::string text_;
+};
+
+v1::PretrainRecipe Parse(const std::string& source, const std::string& text) {
+  v1::PretrainRecipe recipe;
+  FirstError error;
+  google::protobuf::TextFormat::Parser parser;
+  parser.RecordErrorsTo(&error);
+  const bool parsed = parser.ParseFromString(text, &recipe);
+  TORCH_CHECK_VALUE(parsed, source, ":", error.text(), "; expected fields of a PretrainRecipe");
+  return recipe;
+}
+
+template <typename T>
+T ValueOf(const v1::PretrainRecipe& recipe, const google::protobuf::FieldDescriptor* field) {
+  const google::protobuf::Reflection& reflection = *recipe.GetReflection();
+  if constexpr (std::is_same_v<T, bool>) return reflection.GetBool(recipe, field);
+  if constexpr (std::is_same_v<T, double>) return reflection.GetDouble(recipe, field);
+  if constexpr (std::is_same_v<T, int64_t>) return reflection.GetInt64(recipe, field);
+  if constexpr (std::is_same_v<T, uint64_t>) return reflection.GetUInt64(recipe, field);
+}
+
+void Apply(const v1::PretrainRecipe& recipe, PretrainOptions& options) {
+  if (!recipe.base().empty()) options = PublishedRecipe(recipe.base());
+  VisitFields(options, [&](const std::string& name, auto& value) {
+    const google::protobuf::FieldDescriptor* field = recipe.GetDescriptor()->FindFieldByName(name);
+    if (recipe.GetReflection()->HasField(recipe, field)) value = ValueOf<std::decay_t<decltype(value)>>(recipe, field);
+  });
+}
+
+}  // namespace
+
+void ReadRecipe(const std::string& name_or_path, PretrainOptions& options) {
+  if (std::filesystem::exists(name_or_path)) {
+    Apply(Parse(name_or_path, ReadFile(name_or_path)), options);
+  } else {
+    options = PublishedRecipe(name_or_path);
+  }
+}
+
+void SetRecipeFields(const std::vector<std::string>& assignments, PretrainOptions& options) {
+  for (const std::string& assignment : assignments) {
+    const size_t equals = assignment.find('=');
+    TORCH_CHECK_VALUE(equals != std::string::npos, "--set ", assignment, ": expected FIELD=VALUE");
+    Apply(Parse("--set " + assignment, assignment.substr(0, equals) + ": " + assignment.substr(equals + 1)), options);
+  }
+}
+
+}  // namespace lifescope
