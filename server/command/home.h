@@ -1,4 +1,4 @@
-// The home folder of the batch verbs: models/<name>, dictionaries/<name>, heads/<name>, corpora/<name>, labels/<name> and
+// The home folder of the batch verbs: models, dictionaries, heads, corpora and labels, each <kind>/<name>, and
 // lifescope.db.
 #pragma once
 

@@ -5,33 +5,16 @@
 #include <filesystem>
 #include <type_traits>
 
-#include "google/protobuf/io/tokenizer.h"
-#include "google/protobuf/text_format.h"
 #include "lifescope/v1/pretrain_recipe.pb.h"
 #include "server/artifact/artifact.h"
+#include "server/command/text_message.h"
 
 namespace lifescope {
 namespace {
 
-// Keeps the first error.
-class FirstError : public google::protobuf::io::ErrorCollector {
- public:
-  void AddError(int line, google::protobuf::io::ColumnNumber column, const std::string& message) override {
-    if (text_.empty()) text_ = std::to_string(line + 1) + ":" + std::to_string(column + 1) + ": " + message;
-  }
-  const std::string& text() const { return text_; }
-
- private:
-  std::string text_;
-};
-
 v1::PretrainRecipe Parse(const std::string& source, const std::string& text) {
   v1::PretrainRecipe recipe;
-  FirstError error;
-  google::protobuf::TextFormat::Parser parser;
-  parser.RecordErrorsTo(&error);
-  const bool parsed = parser.ParseFromString(text, &recipe);
-  TORCH_CHECK_VALUE(parsed, source, ":", error.text(), "; expected fields of a PretrainRecipe");
+  ParseTextMessage(source, text, &recipe);
   return recipe;
 }
 

@@ -54,8 +54,8 @@ struct SourceFile {
 std::vector<SourceFile> FindFiles(const std::vector<std::string>& paths, bool has_split_file) {
   std::vector<SourceFile> files;
   const auto add = [&](const fs::path& path) {
-    std::optional<Split> split = ParseSplit(fs::absolute(path).parent_path().filename());
-    if (!split) split = ParseSplit(path.stem());
+    std::optional<Split> split = ParseSplit(fs::absolute(path).parent_path().filename().string());
+    if (!split) split = ParseSplit(path.stem().string());
     TORCH_CHECK_VALUE(split.has_value() || has_split_file, path.string(),
                       ": its split is not said: expected it in a folder train, val or test, or a split file");
     files.push_back({path, has_split_file ? std::nullopt : split});
