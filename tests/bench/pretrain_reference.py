@@ -15,7 +15,8 @@ from torch import nn
 
 IGNORED = [0, 4, 5, 6, 7, 8]  # [PAD] and the placeholders stay out of the centre
 NO_DECAY = ("bias", "norm", "age", "abspos", "token", "decoder.g")
-DTYPES = {"F32": torch.float32, "I64": torch.int64, "BOOL": torch.bool}
+DTYPES = {"F32": torch.float32, "I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "U8": torch.uint8,
+          "BOOL": torch.bool}
 
 
 def read_safetensors(path):
@@ -129,26 +130,30 @@ def published_names(model):
     return names
 
 
+def load_model(folder):
+    """A model folder with the published names."""
+    with open(f"{folder}/hparams.json", encoding="utf-8") as file:
+        model = Life2Vec(json.load(file))
+    weights = read_safetensors(f"{folder}/model.safetensors")
+    with torch.no_grad():
+        for name, tensor in published_names(model).items():
+            tensor.copy_(weights[name])
+    return model
+
+
 class Trainer:
     """Holds a model and one batch, and makes optimiser steps on it."""
 
     def __init__(self, folder):
-        with open(f"{folder}/hparams.json", encoding="utf-8") as file:
-            h = json.load(file)
         self.batch = read_safetensors(f"{folder}/batch.safetensors")
-        weights = read_safetensors(f"{folder}/model.safetensors")
-        self.model = Life2Vec(h)
-        names = published_names(self.model)
-        with torch.no_grad():
-            for name, tensor in names.items():
-                tensor.copy_(weights[name])
+        self.model = load_model(folder)
         groups = {False: [], True: []}
-        for name, tensor in names.items():
+        for name, tensor in published_names(self.model).items():
             if isinstance(tensor, nn.Parameter):
                 groups[any(part in name for part in NO_DECAY)].append(tensor)
         self.optimiser = torch.optim.AdamW([{"params": groups[False], "weight_decay": 0.01},
                                             {"params": groups[True], "weight_decay": 0.0}],
-                                           lr=5e-3, betas=(0.9, 0.999), eps=h["epsilon"])
+                                           lr=5e-3, betas=(0.9, 0.999), eps=self.model.h["epsilon"])
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(self.optimiser, max_lr=5e-3, total_steps=10 ** 6,
                                                             pct_start=0.05, div_factor=30)
         self.class_weights = [1 / 0.8, 1 / 0.1, 1 / 0.1]
