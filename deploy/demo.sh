@@ -47,7 +47,9 @@ if [ ! -d "$home/corpora/world" ]; then
 fi
 if [ ! -d "$home/models/small" ]; then
   say "A small life2vec, pre-trained on their lives (about a minute)."
-  daemon pretrain --corpus world --name small --steps 2000 --batch 8
+  resume=()
+  if [ -e "$home/models/.small.checkpoint.safetensors" ]; then resume=(--resume); fi
+  daemon pretrain --corpus world --name small --steps 2000 --batch 8 "${resume[@]}"
 fi
 if [ ! -d "$home/dictionaries/small-resid1" ]; then
   resume=()

@@ -3,7 +3,7 @@
 
     pretrain_throughput.py BENCH CORPUS [--threads N] [--rounds N]
 
-BENCH is build/release/bin/pretrain_step_bench, CORPUS a corpus folder. Needs torch, performer-pytorch 1.1.4 and
+BENCH is build/dev/bin/pretrain_step_bench, CORPUS a corpus folder. Needs torch, performer-pytorch 1.1.4 and
 local-attention 1.9.14. Each round times some steps of each side, one after the other; the table gives medians over
 rounds, and the median of the rounds' ratios with its range. Tokens are those of the documents: padding, which the
 reference computes and lifescope does not, is not counted.
