@@ -110,7 +110,7 @@ TEST(TableImport, TooManyBadRowsStopTheImportAndLeaveNothing) {
 TEST(TableImport, CommonSpellingsOfMissingAreMissing) {
   const std::string labor = std::string(kLabor) + "3,2020-02-01,NA,nan,NULL,N/A\n3,2020-02-02,7,<NA>,,NaN\n";
   const std::string path = TemporaryFolder() + "/corpus";
-  EXPECT_EQ(ImportTables(Tables(kUsers, labor), path, WithSplit(kAllTrain)).bad_row_count(), 0);
+  EXPECT_EQ(ImportTables(Tables(kUsers, labor), path, WithSplit(kAllTrain)).rows().bad_row_count, 0);
   const auto corpus = Corpus::Open(path);
   EXPECT_EQ(Words(*corpus, corpus->Find(3).value()),
             (std::vector<std::string>{"[CLS]", "MALE", "MONTH_6", "YEAR_1979", "[SEP]", "CITY_7", "[SEP]"}));
