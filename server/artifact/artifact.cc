@@ -63,8 +63,14 @@ void SyncFolder(const std::string& folder) {
   TORCH_CHECK_VALUE(descriptor.fd >= 0 && fsync(descriptor.fd) == 0, folder, ": cannot be synced: ", Reason(errno));
 }
 
+// "raw" of "raw/".
+fs::path WithoutSlash(const std::string& path) {
+  const fs::path place(path);
+  return place.has_filename() ? place : place.parent_path();
+}
+
 std::string FolderOf(const std::string& path) {
-  const std::string folder = std::filesystem::path(path).parent_path();
+  const std::string folder = WithoutSlash(path).parent_path();
   return folder.empty() ? "." : folder;
 }
 
@@ -131,7 +137,7 @@ void WriteFileAtomically(const std::string& path, std::string_view bytes) {
 }
 
 std::string HiddenBeside(const std::string& path, const std::string& suffix) {
-  const fs::path place(path);
+  const fs::path place = WithoutSlash(path);
   std::string name = ".";
   name += place.filename().string();
   name += suffix;

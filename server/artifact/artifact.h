@@ -43,7 +43,7 @@ std::string ReadFile(const std::string& path);
 void WriteFileAtomically(const std::string& path, std::string_view bytes);
 
 // Where something unfinished stands beside `path`: hidden, under its name with a suffix.
-// "corpora/world" and ".partial" give "corpora/.world.partial".
+// "corpora/world" (or "corpora/world/") and ".partial" give "corpora/.world.partial".
 std::string HiddenBeside(const std::string& path, const std::string& suffix);
 
 // Puts a finished folder in its place in one step, on disk when it returns. Throws c10::ValueError when `to` exists.

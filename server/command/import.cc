@@ -32,10 +32,15 @@ struct ImportFlags {
 // The description with what the flags say of the split.
 TableDescription DescriptionOf(const ImportFlags& flags, const std::string& text, bool has_seed) {
   TableDescription description = ParseTableDescription(flags.description, text);
-  if (has_seed) description.split.seed = flags.split_seed;
+  if (has_seed) {
+    TORCH_CHECK_VALUE(flags.split_file.empty() && description.persons.split_column.empty() && !description.split.table,
+                      "--split-seed: the split is that of a file or column, expected one by shares");
+    description.split.seed = flags.split_seed;
+  }
   if (!flags.split_file.empty()) {
     const std::string path = std::filesystem::absolute(flags.split_file);
     description.persons.split_column.clear();
+    description.split.column = "split";
     description.split.table = TableSource{{path}, {}, description.persons.source.person_column, {}};
   }
   return description;

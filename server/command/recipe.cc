@@ -38,11 +38,13 @@ void Apply(const v1::PretrainRecipe& recipe, PretrainOptions& options) {
 }  // namespace
 
 void ReadRecipe(const std::string& name_or_path, PretrainOptions& options) {
-  if (std::filesystem::exists(name_or_path)) {
-    Apply(Parse(name_or_path, ReadFile(name_or_path)), options);
-  } else {
+  try {
     options = PublishedRecipe(name_or_path);
+    return;
+  } catch (const c10::ValueError&) {  // says the names that there are
+    if (!std::filesystem::is_regular_file(name_or_path)) throw;
   }
+  Apply(Parse(name_or_path, ReadFile(name_or_path)), options);
 }
 
 void SetRecipeFields(const std::vector<std::string>& assignments, PretrainOptions& options) {

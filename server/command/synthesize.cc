@@ -50,17 +50,18 @@ void AddSynthesizeCommand(CLI::App& app) {
   CLI::App* verb = app.add_subcommand("synthesize", "Write a synthetic world, with its hidden traits, as a corpus");
   verb->add_option("--home", flags->home, "Folder of models, dictionaries, corpora and the database")
       ->envname("LIFESCOPE_HOME");
-  verb->add_option("--name", flags->name, "Name of the new corpus")->capture_default_str();
-  verb->add_option(
+  CLI::Option* name = verb->add_option("--name", flags->name, "Name of the new corpus")->capture_default_str();
+  CLI::Option* tables = verb->add_option(
       "--as-tables", flags->tables,
       "Write raw tables into this new folder instead; import reads them with --description synthetic-world");
   verb->add_option("--persons", flags->world.person_count, "Number of persons")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   verb->add_option("--seed", flags->world.seed, "Seed of the world")->capture_default_str();
-  verb->add_option("--max-length", flags->world.max_length, "Longest document, in tokens")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
+  CLI::Option* max_length = verb->add_option("--max-length", flags->world.max_length, "Longest document, in tokens")
+                                ->check(CLI::PositiveNumber)
+                                ->capture_default_str();
+  tables->excludes(name)->excludes(max_length);
   verb->footer(
       "Examples:\n"
       "  lifescoped synthesize --home my-home --name world --persons 2000 --seed 7\n"

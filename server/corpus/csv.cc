@@ -8,6 +8,8 @@
 #include <system_error>
 #include <utility>
 
+#include "server/corpus/table_fault.h"
+
 namespace lifescope {
 namespace {
 
@@ -150,8 +152,9 @@ bool CsvReader::NextCell(std::string* cell, std::string* fault) {
 void CsvReader::ReadQuoted(std::string* cell) {
   const int64_t opened = line_;
   for (++at_;; ++at_) {
-    TORCH_CHECK_VALUE(Peek() != kEnd && cell->size() <= kLongestCell, path_, ":", opened,
-                      ": a quote that is never closed");
+    if (Peek() == kEnd || cell->size() > kLongestCell) {
+      ThrowTableFault(path_, ":", opened, ": a quote that is never closed");
+    }
     if (Peek() == '"') {
       ++at_;
       if (Peek() != '"') return;
@@ -169,8 +172,9 @@ void CsvReader::ReadPlain(std::string* cell) {
     cell->append(piece_, at_, end - at_);
     at_ = end;
     if (end < piece_.size()) return;
-    TORCH_CHECK_VALUE(cell->size() <= kLongestCell, path_, ":", line_, ": a value of more than ", kLongestCell,
-                      " bytes");
+    if (cell->size() > kLongestCell) {
+      ThrowTableFault(path_, ":", line_, ": a value of more than ", kLongestCell, " bytes");
+    }
   }
 }
 

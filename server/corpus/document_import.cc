@@ -106,11 +106,14 @@ class Importer {
     const fs::path path(file.path);
     const std::string name = path.parent_path().filename() / path.filename();
     RowCounts counts{name, 0, 0, 0, {}};
-    for (std::string_view row; rows.Next(&row); ++counts.row_count) {
+    const double most_bad = options_.max_bad_row_share * static_cast<double>(rows.size());
+    for (std::string_view row; rows.Next(&row);) {
       const std::string fault = Take(row, file.split);
       if (!fault.empty()) counts.AddBad(name + ", row " + std::to_string(counts.row_count) + ": " + fault);
-      if (progress_ && (counts.row_count + 1) % kProgressStep == 0) {
-        progress_("reading " + name, counts.row_count + 1, rows.size());
+      ++counts.row_count;
+      if (static_cast<double>(counts.bad_row_count) > most_bad) break;  // whatever the rest is, they are too many
+      if (progress_ && counts.row_count % kProgressStep == 0) {
+        progress_("reading " + name, counts.row_count, rows.size());
       }
     }
     counts.CheckBadShare(options_.max_bad_row_share, file.path);

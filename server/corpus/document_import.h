@@ -42,8 +42,10 @@ struct DocumentImportReport {
 };
 
 // Reads files, and folders for every .hdf5 file in them, and writes a corpus folder. Persons in order: train,
-// validation, test; of a split by the path of their file, then by row. Rows are streamed. A bad row (JSON, fields, a
-// person who was there already) is counted and left out; tokens that the vocabulary does not have become [UNK].
+// validation, test; of a split by the path of their file, then by row. With a split file the splits are mixed: persons
+// are in order of the paths, then of the rows. Rows are streamed. A bad row (JSON, fields, a person who was there
+// already) is counted and left out, and reading ends when a file cannot stay below the share any more; tokens that the
+// vocabulary does not have become [UNK].
 // Throws c10::ValueError naming the file: none found, one whose split is not said, one that cannot be read, too many
 // bad rows.
 DocumentImportReport ImportPersonDocuments(const std::vector<std::string>& paths, const std::string& vocabulary_file,

@@ -66,13 +66,18 @@ Handle Checked(hid_t id, herr_t (*close)(hid_t), const std::string& what) {
 
 // Rows of a chunk; 1 when the dataset is not in chunks. Refuses rows that are not in the file itself: in another one,
 // or never written, of which a damaged size can promise any number.
-int64_t ChunkRows(hid_t dataset, hid_t space, int64_t row_count, const std::string& what) {
+int64_t ChunkRows(hid_t dataset, hid_t space, int64_t row_count, int64_t row_bytes, const std::string& what) {
   const Handle properties = Checked(H5Dget_create_plist(dataset), H5Pclose, what);
   const H5D_layout_t layout = H5Pget_layout(properties.get());
   TORCH_CHECK_VALUE((layout == H5D_CHUNKED || layout == H5D_CONTIGUOUS || layout == H5D_COMPACT) &&
                         H5Pget_external_count(properties.get()) == 0,
                     what, ": its data is in other files, expected it in this one");
-  if (layout != H5D_CHUNKED) return 1;
+  if (layout != H5D_CHUNKED) {
+    const hsize_t stored = H5Dget_storage_size(dataset), bytes = static_cast<hsize_t>(row_bytes);
+    TORCH_CHECK_VALUE(stored % bytes == 0 && stored / bytes == static_cast<hsize_t>(row_count), what, ": ", stored,
+                      " bytes are in the file, expected ", row_count, " rows of ", row_bytes);
+    return 1;
+  }
   hsize_t chunk_rows = 0, chunk_count = 0;
   const bool known = H5Pget_chunk(properties.get(), 1, &chunk_rows) == 1 && chunk_rows > 0 &&
                      H5Dget_num_chunks(dataset, space, &chunk_count) >= 0;
@@ -117,10 +122,10 @@ struct Hdf5Rows::Impl {
     row_count = static_cast<int64_t>(count);
     TORCH_CHECK_VALUE(row_count >= 0, what, ": ", count, " rows, expected fewer");
     row_bytes = static_cast<int64_t>(H5Tget_size(type.get()));
-    const int64_t chunk_rows = ChunkRows(dataset.get(), space.get(), row_count, what);
-    TORCH_CHECK_VALUE(row_bytes > 0 && row_bytes <= kMaxChunkBytes && chunk_rows <= kMaxChunkBytes / row_bytes, what,
-                      ": a chunk of ", chunk_rows, " rows of ", row_bytes, " bytes, expected at most ", kMaxChunkBytes,
-                      " bytes");
+    TORCH_CHECK_VALUE(row_bytes > 0, what, ": rows of ", row_bytes, " bytes, expected more");
+    const int64_t chunk_rows = ChunkRows(dataset.get(), space.get(), row_count, row_bytes, what);
+    TORCH_CHECK_VALUE(row_bytes <= kMaxChunkBytes && chunk_rows <= kMaxChunkBytes / row_bytes, what, ": a chunk of ",
+                      chunk_rows, " rows of ", row_bytes, " bytes, expected at most ", kMaxChunkBytes, " bytes");
     // Whole chunks, so that none is unpacked twice.
     rows_per_read = std::max<int64_t>(1, kReadBytes / row_bytes / chunk_rows) * chunk_rows;
   }

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <system_error>
 
@@ -43,8 +44,12 @@ std::vector<TableFile> FindTableFiles(const std::string& folder, const TableDesc
   std::vector<TableFile> files;
   for (int32_t table = 0; table < TableCount(description); ++table) {
     int32_t number = 0;
+    std::map<std::string, std::string> pattern_of;  // a file read twice would have every event twice
     for (const std::string& pattern : SourceOf(description, table).files) {
       for (const std::string& path : Matches(folder, pattern)) {
+        const auto [first, added] = pattern_of.emplace(fs::canonical(path), pattern);
+        TORCH_CHECK_VALUE(added, path, ": is '", first->second, "' and '", pattern, "' of the files of table ",
+                          TableName(description, table), ", expected once");
         CheckHeader(description, table, path);
         files.push_back({table, number++, path, fs::path(path).filename(), static_cast<int64_t>(fs::file_size(path))});
       }

@@ -77,8 +77,10 @@ FolderLock::FolderLock(const std::string& folder) {
   fd_ = open((folder + "/" + kLockFile).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
   TORCH_CHECK_VALUE(fd_ >= 0, folder, ": cannot be locked: ", std::generic_category().message(errno));
   if (flock(fd_, LOCK_EX | LOCK_NB) == 0) return;
+  const int fault = errno;
   close(fd_);
-  TORCH_CHECK_VALUE(false, folder, ": another import is at work in it");
+  TORCH_CHECK_VALUE(fault != EWOULDBLOCK, folder, ": another import is at work in it");
+  TORCH_CHECK_VALUE(false, folder, ": cannot be locked: ", std::generic_category().message(fault));
 }
 
 FolderLock::~FolderLock() { close(fd_); }

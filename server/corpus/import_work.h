@@ -27,7 +27,7 @@ struct ImportState {
 };
 
 // Makes a folder and keeps other processes out of it; the kernel lets go however the process ends. Throws
-// c10::ValueError naming the folder when another has it.
+// c10::ValueError naming the folder when another has it or it cannot be locked.
 class FolderLock {
  public:
   explicit FolderLock(const std::string& folder);

@@ -151,11 +151,12 @@ class PlaceReader {
 std::string Put(const CsvLabel& label, const std::string& text, const std::vector<int64_t>& rows, ValueReader* values,
                 std::vector<double>* column) {
   if (IsMissing(text)) return "";
-  const std::optional<double> value = values->Read(text);
-  if (!value) return CellFault(label.value_column, text, values->expected());
+  // Before the value is read, which may be the first of a new category.
   for (const int64_t row : rows) {
     if (!std::isnan((*column)[row])) return std::string("a second value for the same ") + ToString(ScopeOf(label));
   }
+  const std::optional<double> value = values->Read(text);
+  if (!value) return CellFault(label.value_column, text, values->expected());
   for (const int64_t row : rows) (*column)[row] = *value;
   return "";
 }

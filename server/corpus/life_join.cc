@@ -1,9 +1,9 @@
 #include "server/corpus/life_join.h"
 
-#include <c10/util/Exception.h>
-
 #include <algorithm>
 #include <utility>
+
+#include "server/corpus/table_fault.h"
 
 namespace lifescope {
 namespace {
@@ -72,9 +72,10 @@ void LifeJoin::AddSplit(const RowKey& key, Split split) {
 }
 
 void LifeJoin::AddEvent(const RowKey& key, EventRow row) {
-  if (!first_row_ && description_.skip_unknown_persons) {
+  const bool unknown = !first_row_;
+  if (unknown ? description_.skip_unknown_persons : !rows_agree_) {
     ++report_.tables[key.table].skipped_row_count;
-  } else if (!first_row_) {
+  } else if (unknown) {
     AddBad(key, PersonText(key.person, key.table) + " is not in " + Joined(description_.persons.source.files));
   } else {
     person_.events.push_back({DateOf(key.second), key.table - 1, std::move(row.fields), row.age});
@@ -110,8 +111,10 @@ void LifeJoin::EndPerson() {
     person_.background = std::move(first_row_->background);
     if (first_row_->split) split_ = first_row_->split;
     if (Belongs()) {
-      TORCH_CHECK_VALUE(split_ || !description_.split.table, Joined(description_.split.table->files), ": no split for ",
+      if (!split_ && description_.split.table) {
+        ThrowTableFault(Joined(description_.split.table->files), ": no split for ",
                         PersonText(person_.person_id, kPersonTable), " of ", Joined(description_.persons.source.files));
+      }
       std::string record;
       AppendLife(split_, person_, &record);
       lives_.Add(record);

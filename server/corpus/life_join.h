@@ -27,7 +27,7 @@ class LifeJoin {
   LifeJoin(const TableDescription& description, NameOfFile name_of_file, TableImportReport& report,
            RecordWriter& lives);
 
-  // Throws c10::ValueError naming a person without a split where a table should give it.
+  // Throws TableFault naming a person without a split where a table should give it.
   void Add(std::string_view record);
   // After the last record.
   void Finish();

@@ -16,8 +16,11 @@ constexpr size_t kShownCharacters = 100;
 constexpr int64_t kInt32Min = std::numeric_limits<int32_t>::min(), kInt32Max = std::numeric_limits<int32_t>::max();
 constexpr int64_t kInt16Min = std::numeric_limits<int16_t>::min(), kInt16Max = std::numeric_limits<int16_t>::max();
 
-// A value as an error shows it.
-std::string Shown(const Json& value) { return value.dump().substr(0, kShownCharacters); }
+// A value as an error shows it. What is nested stays out: the text of a deep value is made by recursion.
+std::string Shown(const Json& value) {
+  if (value.is_structured() && !value.empty()) return value.is_array() ? "a list" : "an object";
+  return value.dump().substr(0, kShownCharacters);
+}
 
 const Json& Field(const Json& object, const char* name) {
   const auto found = object.find(name);

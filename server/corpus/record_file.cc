@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <bit>
 #include <cerrno>
+#include <cstdint>
 #include <system_error>
 
 namespace lifescope {
@@ -67,6 +68,8 @@ std::vector<std::string> RecordParser::Texts() {
 }
 
 void RecordWriter::Add(std::string_view record) {
+  TORCH_CHECK_VALUE(record.size() <= UINT32_MAX, path_, ": a record of ", record.size(), " bytes, expected at most ",
+                    UINT32_MAX);
   std::string length;
   AppendNumber(record.size(), kLengthBytes, &length);
   file_.Append(length);

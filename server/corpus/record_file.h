@@ -41,11 +41,13 @@ class RecordParser {
 // A file of records, each with its length before it. Not thread-safe.
 class RecordWriter {
  public:
-  explicit RecordWriter(const std::string& path) : file_(path) {}
+  explicit RecordWriter(const std::string& path) : path_(path), file_(path) {}
+  // Throws c10::ValueError naming the path when the record has 4 GiB or more, or cannot be written.
   void Add(std::string_view record);
   FileDigest Finish() { return file_.Finish(); }
 
  private:
+  std::string path_;
   OutputFile file_;
 };
 

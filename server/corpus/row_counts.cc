@@ -1,6 +1,6 @@
 #include "server/corpus/row_counts.h"
 
-#include <c10/util/Exception.h>
+#include "server/corpus/table_fault.h"
 
 namespace lifescope {
 namespace {
@@ -16,8 +16,8 @@ void RowCounts::AddBad(const std::string& sample) {
 
 void RowCounts::CheckBadShare(double max_share, const std::string& where) const {
   if (static_cast<double>(bad_row_count) <= max_share * static_cast<double>(row_count)) return;
-  TORCH_CHECK_VALUE(false, where, ": ", bad_row_count, " of ", row_count, " rows are bad, expected at most a share of ",
-                    max_share, "; the first: ", bad_row_samples.front());
+  ThrowTableFault(where, ": ", bad_row_count, " of ", row_count, " rows are bad, expected at most a share of ",
+                  max_share, "; the first: ", bad_row_samples.front());
 }
 
 RowCounts Total(const std::vector<RowCounts>& sources) {

@@ -16,7 +16,7 @@ struct RowCounts {
   std::vector<std::string> bad_row_samples;
 
   void AddBad(const std::string& sample);
-  // Throws c10::ValueError when more than that share of the rows is bad; the message starts with `where`.
+  // Throws TableFault when more than that share of the rows is bad; the message starts with `where`.
   void CheckBadShare(double max_share, const std::string& where) const;
 };
 

@@ -12,6 +12,8 @@
 namespace lifescope {
 namespace {
 
+constexpr int32_t kLastYear = 9999;
+
 bool Has(const std::vector<std::string>& texts, const std::string& text) {
   return std::find(texts.begin(), texts.end(), text) != texts.end();
 }
@@ -57,6 +59,26 @@ void CheckEventTable(const std::string& place, const EventTable& table) {
     TORCH_CHECK_VALUE(field.bin_count == 0 || !field.value.prefix.empty(), at,
                       ".prefix is empty, expected one for the tokens of the bins");
   }
+}
+
+// Numbers that are cut into bins have edges of their own, known by their column, and tokens of their own.
+void CheckBins(const std::vector<EventTable>& tables) {
+  std::set<std::string> prefixes;
+  for (size_t t = 0; t < tables.size(); ++t) {
+    std::set<std::string> columns;
+    for (size_t f = 0; f < tables[t].fields.size(); ++f) {
+      const EventField& field = tables[t].fields[f];
+      if (field.bin_count == 0) continue;
+      TORCH_CHECK_VALUE(columns.insert(field.value.column).second, "tables[", t, "].fields[", f, "].column: '",
+                        field.value.column, "' is cut into bins already in this table");
+      TORCH_CHECK_VALUE(prefixes.insert(field.value.prefix).second, "tables[", t, "].fields[", f, "].prefix: '",
+                        field.value.prefix, "' is that of other bins already");
+    }
+  }
+}
+
+void CheckBirthYear(const char* name, int32_t year, int32_t least) {
+  TORCH_CHECK_VALUE(year >= least && year <= kLastYear, name, " is ", year, ", expected ", least, " to ", kLastYear);
 }
 
 void CheckPersons(const PersonTable& persons) {
@@ -146,13 +168,14 @@ void CheckTableDescription(const TableDescription& description) {
     TORCH_CHECK_VALUE(names.insert(description.tables[i].name).second, "tables[", i, "].name: '",
                       description.tables[i].name, "' is there already");
   }
+  CheckBins(description.tables);
   if (description.required_events) {
     TORCH_CHECK_VALUE(names.count(description.required_events->table) != 0, "required_events.table is '",
                       description.required_events->table, "', expected the name of one of the tables");
   }
   TORCH_CHECK_VALUE(description.min_persons >= 1, "min_persons is ", description.min_persons, ", expected at least 1");
-  TORCH_CHECK_VALUE(description.first_birth_year <= description.last_birth_year, "birth years ",
-                    description.first_birth_year, " to ", description.last_birth_year, ", expected a range");
+  CheckBirthYear("first_birth_year", description.first_birth_year, 1);
+  CheckBirthYear("last_birth_year", description.last_birth_year, description.first_birth_year);
   CheckSplitShares(description.split.train_share, description.split.validation_share);
   if (description.split.table) CheckSource("split.table", *description.split.table);
 }

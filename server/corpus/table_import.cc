@@ -14,6 +14,7 @@
 #include "server/corpus/import_work.h"
 #include "server/corpus/life_join.h"
 #include "server/corpus/person_split.h"
+#include "server/corpus/table_fault.h"
 #include "server/corpus/table_rows.h"
 
 namespace lifescope {
@@ -50,12 +51,12 @@ class TableImport {
     try {
       if (state_.stage < ImportStage::kSorted) Read();
       if (state_.stage < ImportStage::kJoined) Join();
-    } catch (const c10::Error&) {
-      work_.Remove();  // something is wrong with the tables: what was read of them is of no use
+      if (state_.stage < ImportStage::kFitted) Fit();
+      if (state_.stage < ImportStage::kEncoded) Encode();
+    } catch (const TableFault&) {
+      work_.Remove();
       throw;
     }
-    if (state_.stage < ImportStage::kFitted) Fit();
-    if (state_.stage < ImportStage::kEncoded) Encode();
     MoveFolder(work_.PathOf(kCorpusFolder), corpus_folder);
     work_.Remove();
     return state_.report;
@@ -186,7 +187,7 @@ void TableImport::Join() {
   }
   join.Finish();
   for (int32_t table = 0; table < TableCount(description_); ++table) CheckBadRows(table);
-  TORCH_CHECK_VALUE(join.life_count() > 0, files_.front().path, ": no persons");
+  if (join.life_count() == 0) ThrowTableFault(files_.front().path, ": no persons");
   state_.life_count = join.life_count();
   Finish(ImportStage::kJoined, {{kLivesFile, lives.Finish()}});
 }
@@ -220,8 +221,10 @@ void TableImport::Fit() {
     fit.AddNumbers(person);
     ++persons;
   });
-  TORCH_CHECK_VALUE(persons > 0, files_.front().path, ": none of ", state_.life_count,
+  if (persons == 0) {
+    ThrowTableFault(files_.front().path, ": none of ", state_.life_count,
                     " persons is for training, expected at least one");
+  }
   ForEachLife(splits, Split::kTrain, "fitting tokens", [&](const RawPerson& person) { fit.AddTokens(person); });
   const Tokenizer tokenizer = fit.Finish();
   std::map<std::string, FileDigest> files = state_.files;
@@ -263,8 +266,10 @@ void TableImport::Encode() {
   CorpusWriter writer(work_.PathOf(kCorpusFolder), tokenizer.vocabulary, options_.encode.max_length,
                       description_.reference_date, Origin(options_));
   for (const Split split : {Split::kTrain, Split::kValidation, Split::kTest}) EncodeSplit(tokenizer, split, writer);
-  TORCH_CHECK_VALUE(state_.report.person_count > 0, files_.front().path, ": none of ", state_.life_count,
-                    " persons has an event before ", description_.threshold.ToString());
+  if (state_.report.person_count == 0) {
+    ThrowTableFault(files_.front().path, ": none of ", state_.life_count, " persons has an event before ",
+                    description_.threshold.ToString());
+  }
   const Json made = {
       {"job", job_}, {"report", Json::parse(state_.report.ToJson())}, {"bin_edges", tokenizer.bin_edges}};
   writer.AddFile(kReportFile, made.dump(2) + "\n");

@@ -31,11 +31,11 @@ std::string ImportWorkFolder(const std::string& corpus_folder);
 
 // Reads the tables of `tables_folder` and writes a corpus folder. Persons in order: train, validation, test, each by
 // id. A bad row (form, date, number, unknown person) is counted and left out. A killed import goes on where it stood
-// when it is called again with the same tables and options; the corpus is the same, byte for byte. An import that fails
-// before all rows are joined leaves nothing. How the corpus was
-// made stands in its import.json: description, digests of the tables, report, edges of bins. Throws c10::ValueError
-// naming file, line, found and expected: missing file or column, too many bad rows, an unfinished import of other
-// tables.
+// when it is called again with the same tables and options; the corpus is the same, byte for byte. So does one that
+// could not read or write; one that throws a TableFault (too many bad rows, a person without a split, nobody to learn
+// from) leaves nothing. How the corpus was made stands in its import.json: description, digests of the tables, report,
+// edges of bins. Throws c10::ValueError naming file, line, found and expected: missing file or column, a TableFault, an
+// unfinished import of other tables.
 TableImportReport ImportTables(const std::string& tables_folder, const std::string& corpus_folder,
                                const TableImportOptions& options, const Progress& progress = {});
 

@@ -12,6 +12,7 @@
 #include "server/corpus/bin_edges.h"
 #include "server/corpus/event_tokens.h"
 #include "server/corpus/external_sort.h"
+#include "server/corpus/table_fault.h"
 #include "server/corpus/tokenizer.h"
 
 namespace lifescope {
@@ -177,11 +178,10 @@ void TokenizerFit::AddTokens(const RawPerson& person) {
       if (token.empty()) continue;
       TokenCount& count = impl_->counts[event.table][f];
       count.Add(token, person.person_id);
-      TORCH_CHECK_VALUE(count.size() <= kMostDistinctValues,
-                        BinKey(impl_->tokenizer.description.tables[event.table],
-                               impl_->tokenizer.description.tables[event.table].fields[f]),
-                        " has more than ", kMostDistinctValues,
-                        " distinct values, expected codes; cut them (max_characters) or bin them (bin_count)");
+      if (count.size() <= kMostDistinctValues) continue;
+      const EventTable& table = impl_->tokenizer.description.tables[event.table];
+      ThrowTableFault(BinKey(table, table.fields[f]), " has more than ", kMostDistinctValues,
+                      " distinct values, expected codes; cut them (max_characters) or bin them (bin_count)");
     }
   }
 }

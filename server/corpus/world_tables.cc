@@ -1,10 +1,9 @@
 #include <c10/util/Exception.h>
-#include <unistd.h>
 
-#include <array>
 #include <filesystem>
 #include <memory>
-#include <system_error>
+#include <string>
+#include <vector>
 
 #include "server/artifact/artifact.h"
 #include "server/artifact/output_file.h"
@@ -28,22 +27,13 @@ std::string RowOf(int64_t person_id, const RawEvent& event) {
   return row + "\n";
 }
 
-}  // namespace
-
-void SynthesizeTables(const std::string& tables_folder, const WorldOptions& options, const Progress& progress) {
-  namespace fs = std::filesystem;
-  CheckWorld(options);
-  TORCH_CHECK_VALUE(!fs::exists(tables_folder), tables_folder, ": exists already; tables are never overwritten");
-  const fs::path partial = HiddenBeside(tables_folder, ".partial-" + std::to_string(getpid()));
-  fs::remove_all(partial);
-  fs::create_directories(partial);
-
+void WriteTables(const std::string& folder, const WorldOptions& options, const Progress& progress) {
   const TableDescription description = world::Description();
-  OutputFile users(partial / description.persons.source.files[0]);
+  OutputFile users(folder + "/" + description.persons.source.files[0]);
   users.Append(kUsersHeader);
   std::vector<std::unique_ptr<OutputFile>> tables;
   for (const EventTable& table : description.tables) {
-    tables.push_back(std::make_unique<OutputFile>(partial / table.source.files[0]));
+    tables.push_back(std::make_unique<OutputFile>(folder + "/" + table.source.files[0]));
     tables.back()->Append(HeaderOf(table));
   }
   const auto everybody = [](int64_t) { return true; };
@@ -55,7 +45,15 @@ void SynthesizeTables(const std::string& tables_folder, const WorldOptions& opti
   });
   users.Finish();
   for (const auto& table : tables) table->Finish();
-  MoveFolder(partial, tables_folder);
+}
+
+}  // namespace
+
+void SynthesizeTables(const std::string& tables_folder, const WorldOptions& options, const Progress& progress) {
+  CheckWorld(options);
+  TORCH_CHECK_VALUE(!std::filesystem::exists(tables_folder), tables_folder,
+                    ": exists already; tables are never overwritten");
+  WriteFolderAtomically(tables_folder, [&](const std::string& partial) { WriteTables(partial, options, progress); });
 }
 
 }  // namespace lifescope

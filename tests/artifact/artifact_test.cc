@@ -119,6 +119,17 @@ TEST(WriteFolderAtomically, MakesTheWholeFolderOrNothing) {
   EXPECT_THAT(FilesIn(home + "/kind"), testing::ElementsAre("name"));
 }
 
+TEST(WriteFolderAtomically, ASlashAtTheEndChangesNothing) {
+  EXPECT_EQ(HiddenBeside("corpora/world", ".partial"), "corpora/.world.partial");
+  EXPECT_EQ(HiddenBeside("corpora/world/", ".partial"), "corpora/.world.partial");
+  EXPECT_EQ(HiddenBeside("world//", ".partial"), ".world.partial");
+  const std::string home = TemporaryFolder();
+  WriteFolderAtomically(home + "/name/",
+                        [](const std::string& partial) { WriteFileAtomically(partial + "/new", "1"); });
+  EXPECT_THAT(FilesIn(home), testing::ElementsAre("name"));
+  EXPECT_THAT(FilesIn(home + "/name"), testing::ElementsAre("new"));
+}
+
 TEST(WriteFolderAtomically, IgnoresWhatAKilledWriterLeftAndOverwritesNothing) {
   const std::string home = TemporaryFolder();
   std::filesystem::create_directories(home + "/.name.partial");

@@ -60,9 +60,21 @@ TEST(DescribeTables, ValuesThatCannotBeAreNamed) {
   EXPECT_THAT(Fault("name: \"health\"", "name: \"labor\""), HasSubstr("tables[1].name: 'labor' is there already"));
   EXPECT_THAT(Fault("AGE_RULE_YEAR_DIFFERENCE", "AGE_RULE_UNSPECIFIED"), HasSubstr("age_rule is AGE_RULE_UNSPECIFIED"));
   EXPECT_THAT(Fault("train: 0.7", "train: 0.9"), HasSubstr("split shares are 0.9 and 0.15"));
+  EXPECT_THAT(Fault("first_birth_year: 1945", ""), HasSubstr("first_birth_year is 0, expected 1 to 9999"));
+  EXPECT_THAT(Fault("last_birth_year: 1996", ""), HasSubstr("last_birth_year is 0, expected 1945 to 9999"));
+  EXPECT_THAT(Fault("last_birth_year: 1996", "last_birth_year: 2000000000"),
+              HasSubstr("last_birth_year is 2000000000, expected 1945 to 9999"));
   EXPECT_THAT(Fault("{ birth_year: true }", "{}"), HasSubstr("persons.background[2] is empty"));
   EXPECT_THAT(Fault("date_column: \"RECORD_DATE\"", "date_column: \"RECORD_DATE\" date_formats: \"%d\""),
               HasSubstr("tables[0].date_formats[0]: date format '%d'"));
+}
+
+TEST(DescribeTables, BinsHaveAColumnAndAPrefixOfTheirOwn) {
+  const std::string city = R"(code { column: "CITY" prefix: "CITY" })";
+  EXPECT_THAT(Fault(city, R"(number { column: "INCOME" prefix: "PAY" bin_count: 9 })"),
+              HasSubstr("tables[0].fields[1].column: 'INCOME' is cut into bins already"));
+  EXPECT_THAT(Fault(city, R"(number { column: "CITY" prefix: "INCOME" bin_count: 9 })"),
+              HasSubstr("tables[0].fields[1].prefix: 'INCOME' is that of other bins already"));
 }
 
 TEST(DescribeTables, UnknownNamesAreAnsweredWithThoseThereAre) {

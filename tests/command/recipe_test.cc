@@ -3,6 +3,7 @@
 #include <c10/util/Exception.h>
 #include <gmock/gmock.h>
 
+#include <filesystem>
 #include <functional>
 #include <set>
 #include <string>
@@ -72,6 +73,20 @@ TEST(Recipe, FileChangesItsBaseAndOtherwiseTheDefaults) {
   EXPECT_EQ(options.augmentation.resample, 0.4);
   ReadRecipe("life2vec-light", options);
   EXPECT_EQ(options.hyperparameters.hidden_size, 96);
+}
+
+TEST(Recipe, APublishedNameIsNoFile) {
+  const std::filesystem::path before = std::filesystem::current_path();
+  std::filesystem::current_path(TemporaryFolder());
+  std::filesystem::create_directory("folder");
+  WriteFileAtomically("life2vec", "steps: 7\n");
+  PretrainOptions options;
+  ReadRecipe("life2vec", options);
+  const std::string error = ErrorOf([&] { ReadRecipe("folder", options); });
+  std::filesystem::current_path(before);
+  EXPECT_EQ(options.hyperparameters.hidden_size, 280);
+  EXPECT_NE(options.steps, 7);
+  EXPECT_THAT(error, HasSubstr("'folder' is unknown"));
 }
 
 TEST(Recipe, FaultsAreNamedWithTheirPlace) {

@@ -248,7 +248,7 @@ TEST(DocumentImport, BadRowsAreCountedAndSampledAndTheRestIsKept) {
   EXPECT_EQ(imported.corpus->size(), 2);
   const std::string parent = TemporaryFolder();
   EXPECT_THAT(ValueErrorOf([&] { ImportPersonDocuments({folder}, VocabularyFile(), parent + "/corpus", {}); }),
-              HasSubstr("train/0.hdf5: 3 of 4 rows are bad, expected at most a share of 0.01; the first: train/0.hdf5, "
+              HasSubstr("train/0.hdf5: 1 of 2 rows are bad, expected at most a share of 0.01; the first: train/0.hdf5, "
                         "row 1: "));
   EXPECT_TRUE(fs::is_empty(parent));
 }

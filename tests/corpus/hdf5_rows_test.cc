@@ -59,6 +59,18 @@ TEST(Hdf5Rows, FilesThatAreNotWhatIsExpectedAreNamedWithTheReason) {
   EXPECT_THAT(OpenError(path), HasSubstr("bad.hdf5: data: 2 dimensions, expected 1"));
 }
 
+TEST(Hdf5Rows, RowsThatWereNeverWrittenAreRefused) {
+  const std::string path = TemporaryFolder() + "/promise.hdf5";
+  WriteHdf5Promise(path, 1'000'000'000'000);
+  EXPECT_THAT(OpenError(path), HasSubstr("data: 0 bytes are in the file, expected 1000000000000 rows of 100"));
+}
+
+TEST(Hdf5Rows, RowsInOnePieceAreRead) {
+  const std::string path = TemporaryFolder() + "/piece.hdf5";
+  WriteHdf5Piece(path);
+  EXPECT_EQ(ReadAll(path), (std::vector<std::string>{"aa", "bb", "cc"}));
+}
+
 TEST(Hdf5Rows, OtherFilesAreNeverRead) {
   const std::string folder = TemporaryFolder();
   WriteHdf5Rows(folder + "/target.hdf5", {"secret"});

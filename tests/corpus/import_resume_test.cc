@@ -2,12 +2,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdio>
 #include <filesystem>
 #include <map>
+#include <optional>
 
 #include "server/artifact/artifact.h"
 #include "server/corpus/corpus.h"
@@ -155,6 +157,47 @@ TEST(ImportResume, AChangedByteOfTheWorkIsFound) {
   options.start_over = true;
   ImportTables(Tables(), corpus, options);
   EXPECT_EQ(FilesOf(corpus), Uninterrupted());
+}
+
+// No file of this process can grow above a few bytes while it lives.
+class FullDisk {
+ public:
+  FullDisk() : handler_(signal(SIGXFSZ, SIG_IGN)) {
+    getrlimit(RLIMIT_FSIZE, &before_);
+    const rlimit none = {16, before_.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &none);
+  }
+  ~FullDisk() {
+    setrlimit(RLIMIT_FSIZE, &before_);
+    signal(SIGXFSZ, handler_);
+  }
+  FullDisk(const FullDisk&) = delete;
+  FullDisk& operator=(const FullDisk&) = delete;
+
+ private:
+  sighandler_t handler_;
+  rlimit before_ = {};
+};
+
+TEST(ImportResume, AFullDiskLosesNothing) {
+  for (const char* stage : {"reading", "joining", "fitting tokens", "encoding train"}) {
+    const std::string corpus = TemporaryFolder() + "/full";
+    std::optional<FullDisk> full;
+    const std::string error = ValueErrorOf([&] {
+      ImportTables(Tables(), corpus, Options(), [&](const std::string& now, int64_t done, int64_t total) {
+        if (now == stage && 10 * done >= 6 * total && !full) full.emplace();
+      });
+    });
+    full.reset();
+    EXPECT_THAT(error, HasSubstr("cannot be written: File too large")) << stage;
+    EXPECT_TRUE(fs::exists(ImportWorkFolder(corpus) + "/state.json")) << stage;
+    std::string first;
+    ImportTables(Tables(), corpus, Options(), [&](const std::string& now, int64_t done, int64_t total) {
+      if (first.empty() && now != "checking") first = now == "reading" ? std::to_string(100 * done / total) : now;
+    });
+    EXPECT_EQ(FilesOf(corpus), Uninterrupted()) << stage;
+    EXPECT_NE(first, "0") << stage;
+  }
 }
 
 TEST(ImportResume, TwoAtOnceAreRefused) {

@@ -207,6 +207,14 @@ TEST(CsvLabel, CategoriesAreSortedUnlessTheirOrderIsGiven) {
   EXPECT_THAT(Values(*given), ElementsAre(1, 0, 2, 0));
 }
 
+TEST(CsvLabel, ABadRowMakesNoCategory) {
+  const auto corpus = Register();
+  LabelOptions options;
+  options.max_bad_row_share = 0.5;
+  const CsvLabel label = PersonCsv("ID,V\n10,low\n10,never\n20,high\n", LabelKind::kCategory);
+  EXPECT_THAT(Built(*corpus, label, options)->columns()[0].values, ElementsAre("high", "low"));
+}
+
 TEST(CsvLabel, EventsAreFoundByNumberOrDayAndTokensByPosition) {
   CsvLabel label = PersonCsv("ID,V,E\n10,7,2\n20,8,1\n", LabelKind::kNumber);
   label.event_column = "E";

@@ -67,6 +67,13 @@ TEST(PersonDocument, WhatIsNoDocumentIsRefused) {
   EXPECT_THAT(ErrorWith(R"(["INCOME_3"])", R"("INCOME_3")"), HasSubstr("sentence 1 is \"INCOME_3\""));
 }
 
+TEST(PersonDocument, DeepValuesAreRefusedLikeOthers) {
+  const std::string deep = std::string(100'000, '[') + std::string(100'000, ']');
+  EXPECT_THAT(ErrorWith(R"("person_id":7)", R"("person_id":)" + deep), HasSubstr("person_id is a list, expected"));
+  EXPECT_THAT(ErrorWith(R"(["INCOME_3"])", deep), HasSubstr("sentence 1 has the token a list, expected a name"));
+  EXPECT_THAT(ErrorWith(R"(["INCOME_3"])", R"({"a":1})"), HasSubstr("sentence 1 is an object"));
+}
+
 TEST(PersonDocument, ListsMustAgreeAndNumbersFit) {
   EXPECT_THAT(ErrorWith("[40.0,41.0]", "[40.0]"), HasSubstr("age has 1 entries, sentences has 2: expected as many"));
   EXPECT_THAT(ErrorWith("[10,400]", "[10,400,500]"), HasSubstr("abspos has 3 entries"));

@@ -134,6 +134,13 @@ TEST(TableImport, MissingFilesAndColumnsAreNamed) {
               HasSubstr("none of 3 persons is for training"));
 }
 
+TEST(TableImport, AFileIsReadOnce) {
+  TableImportOptions options;
+  options.description.tables[0].source.files = {"synth_labor.csv", "*_labor.csv"};
+  EXPECT_THAT(ValueErrorOf([&] { ImportTables(Tables(), TemporaryFolder() + "/c", options); }),
+              HasSubstr("synth_labor.csv: is 'synth_labor.csv' and '*_labor.csv' of the files of table labor"));
+}
+
 TEST(TableImport, SplitFileMustNameEveryPersonOnceWithAKnownSplit) {
   const auto import = [](const std::string& split) {
     ImportTables(Tables(), TemporaryFolder() + "/c", WithSplit(split));

@@ -235,6 +235,13 @@ TEST(World, TablesOfAWorldImportToTheSameLives) {
   EXPECT_THAT(ValueErrorOf([&] { SynthesizeTables(tables, {300, 5, 120}); }), HasSubstr("exists already"));
 }
 
+TEST(World, TablesThatStopHalfwayLeaveNothing) {
+  const std::string parent = TemporaryFolder();
+  const auto stop = [](const std::string&, int64_t, int64_t) { throw std::runtime_error("stopped"); };
+  EXPECT_THROW(SynthesizeTables(parent + "/raw/", {300, 5, 120}, stop), std::runtime_error);
+  EXPECT_TRUE(std::filesystem::is_empty(parent));
+}
+
 TEST(World, ImpossibleSizesAreRefused) {
   EXPECT_THAT(ValueErrorOf([&] { World(5, 1); }), HasSubstr("person_count is 5"));
   EXPECT_THAT(ValueErrorOf([&] { World(50, 1, 8); }), HasSubstr("max_length is 8"));

@@ -8,13 +8,15 @@
 namespace lifescope {
 namespace {
 
-// Writes one dataset "data" of `type` with the extent `dimensions`.
+// Writes one dataset of `type` with the extent `dimensions`; without values it has no bytes.
 void WriteDataset(const std::string& path, const std::string& name, hid_t type, const std::vector<hsize_t>& dimensions,
                   hid_t properties, const void* values) {
   const hid_t file = H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
   const hid_t space = H5Screate_simple(static_cast<int>(dimensions.size()), dimensions.data(), nullptr);
   const hid_t dataset = H5Dcreate2(file, name.c_str(), type, space, H5P_DEFAULT, properties, H5P_DEFAULT);
-  ASSERT_GE(H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values), 0) << path;
+  if (values != nullptr) {
+    ASSERT_GE(H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values), 0) << path;
+  }
   H5Dclose(dataset);
   H5Sclose(space);
   H5Fclose(file);
@@ -61,6 +63,18 @@ void WriteHdf5VariableStrings(const std::string& path) {
   H5Tset_size(type, H5T_VARIABLE);
   const std::vector<const char*> rows = {"{}", "{\"a\":1}"};
   WriteDataset(path, "data", type, {2}, H5P_DEFAULT, rows.data());
+  H5Tclose(type);
+}
+
+void WriteHdf5Piece(const std::string& path) {
+  const hid_t type = FixedString(2);
+  WriteDataset(path, "data", type, {3}, H5P_DEFAULT, "aabbcc");
+  H5Tclose(type);
+}
+
+void WriteHdf5Promise(const std::string& path, uint64_t row_count) {
+  const hid_t type = FixedString(100);
+  WriteDataset(path, "data", type, {row_count}, H5P_DEFAULT, nullptr);
   H5Tclose(type);
 }
 

@@ -16,6 +16,10 @@ void WriteHdf5Rows(const std::string& path, const std::vector<std::string>& rows
 void WriteHdf5Numbers(const std::string& path);
 void WriteHdf5Matrix(const std::string& path);
 void WriteHdf5VariableStrings(const std::string& path);
+// "data" in one piece: the rows "aa", "bb" and "cc".
+void WriteHdf5Piece(const std::string& path);
+// "data" of `row_count` rows in one piece, of which none was ever written.
+void WriteHdf5Promise(const std::string& path, uint64_t row_count);
 // "data" as a link to that of another file.
 void WriteHdf5Link(const std::string& path, const std::string& target);
 
