@@ -34,6 +34,7 @@ int main(int argc, char** argv) {
   lifescope::AddSynthesizeCommand(app);
   lifescope::AddImportCommand(app);
   lifescope::AddImportModelCommand(app);
+  lifescope::AddImportHeadCommand(app);
   lifescope::AddPretrainCommand(app);
   lifescope::AddFinetuneCommand(app);
   lifescope::AddTrainSaeCommand(app);

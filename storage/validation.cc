@@ -157,7 +157,7 @@ absl::Status CheckArtifactKind(ArtifactKind kind) {
     case ArtifactKind::kHead:
       return absl::OkStatus();
   }
-  return Invalid({"kind"}, absl::StrCat(static_cast<int>(kind)), "a model, dictionary or corpus");
+  return Invalid({"kind"}, absl::StrCat(static_cast<int>(kind)), "a model, dictionary, corpus or head");
 }
 
 absl::Status CheckArtifact(const ArtifactRecord& artifact) {

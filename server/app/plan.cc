@@ -119,6 +119,15 @@ class Planner {
           field, ": head '", artifact->name, "' and model '", model.name, "' do not fit: it was trained on ",
           artifact->model.empty() ? artifact->head->description().model_digest : "'" + artifact->model + "'"));
     }
+    const int64_t trained = artifact->head->description().n_slots;
+    const int64_t asked = plan_.run.n_slots == 0 ? model.transformer->hyperparameters().max_length : plan_.run.n_slots;
+    if (asked != trained) {
+      return absl::FailedPreconditionError(absl::StrCat(field, ": head '", artifact->name, "' was trained with ",
+                                                        trained,
+                                                        " slots, where the model is another function than with the "
+                                                        "run's n_slots ",
+                                                        asked));
+    }
     used.push_back(artifact);
     plan_.run.heads.push_back({artifact->name, artifact->head});
     return absl::OkStatus();
@@ -140,6 +149,9 @@ class Planner {
       point.CheckLayer(plan_.model->transformer->hyperparameters());
     }));
     if (point.head.empty()) return absl::OkStatus();
+    if (point.site != Site::kPersonSummary) {
+      return InvalidField(field, absl::StrCat("'", name, "', expected hook_person_summary of a head"));
+    }
     int64_t index = 0;
     RETURN_IF_ERROR(UseHead(point.head, field, index));
     point.head = plan_.run.heads[index].name;

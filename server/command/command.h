@@ -13,6 +13,7 @@ void AddMigrateCommand(CLI::App& app);
 void AddSynthesizeCommand(CLI::App& app);
 void AddImportCommand(CLI::App& app);
 void AddImportModelCommand(CLI::App& app);
+void AddImportHeadCommand(CLI::App& app);
 void AddPretrainCommand(CLI::App& app);
 void AddFinetuneCommand(CLI::App& app);
 void AddTrainSaeCommand(CLI::App& app);

@@ -1,8 +1,11 @@
 #include <ATen/ATen.h>
+#include <c10/util/Exception.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -14,6 +17,7 @@
 #include "server/command/home.h"
 #include "server/command/progress_bar.h"
 #include "server/evaluation/classification_metrics.h"
+#include "server/runtime/device.h"
 #include "server/training/finetuner.h"
 
 namespace lifescope {
@@ -51,6 +55,9 @@ double Score(const PersonPredictions& predictions, ClassificationLoss loss) {
 std::vector<ClassTarget> ReadTargets(const FinetuneFlags& flags, const OpenedCorpus& corpus) {
   std::shared_ptr<const LabelTable> labels;
   if (!flags.labels.empty()) labels = OpenLabels(flags.home, flags.labels, corpus);
+  const bool uses_labels = std::any_of(flags.targets.begin(), flags.targets.end(),
+                                       [](const std::string& text) { return text.rfind("label:", 0) == 0; });
+  TORCH_CHECK_VALUE(labels == nullptr || uses_labels, "--labels: no --target is a label:<name>");
   std::vector<ClassTarget> targets;
   for (const std::string& text : flags.targets) {
     const ClassTarget target = ParseClassTarget(text, corpus.corpus, labels);
@@ -68,18 +75,42 @@ std::string Figures(const FinetuneProgress& progress) {
 }
 
 void PrintMeasurements(const FinetuneResult& result, const FinetuneFlags& flags) {
-  std::string table;
   const std::vector<PredictedTarget>& targets = result.description.targets;
   for (size_t t = 0; t < targets.size(); ++t) {
     const ClassPredictions predictions = OfTarget(result.test, static_cast<int64_t>(t));
+    std::string table;
     absl::StrAppendFormat(&table, "%s (%s): %d persons of the test split\n", targets[t].name,
                           absl::StrJoin(targets[t].classes, ", "), predictions.person_count());
     absl::StrAppendFormat(&table, "  %-18s %7s  %s\n", "metric", "value", "95 % interval over persons");
     for (const Measurement& m : Measure(predictions, flags.label_rates, flags.bootstrap)) {
       absl::StrAppendFormat(&table, "  %-18s %7.3f  %.3f to %.3f\n", m.metric, m.value, m.low, m.high);
     }
+    std::fputs(table.c_str(), stdout);
   }
-  std::fputs(table.c_str(), stdout);
+}
+
+// What head.json keeps of how the head came to be.
+std::string TrainingText(const FinetuneOptions& options, const FinetuneFlags& flags, const OpenedModel& base,
+                         const OpenedCorpus& corpus, const FinetuneResult& result) {
+  return nlohmann::json{{"base_model_digest", base.digest},
+                        {"corpus_digest", corpus.corpus->digest()},
+                        {"freeze_trunk", options.freeze_trunk},
+                        {"freeze_tokens", options.freeze_tokens},
+                        {"redraw_projections", options.redraw_projections},
+                        {"loss", flags.loss},
+                        {"positive_weight", options.loss.positive_weight},
+                        {"epochs", options.epochs},
+                        {"patience", options.patience},
+                        {"batch_documents", options.batch_documents},
+                        {"learning_rate", options.rates.decoder},
+                        {"layer_decay", options.rates.layer_decay},
+                        {"epoch_decay", options.epoch_decay},
+                        {"dropout", options.dropout},
+                        {"seed", options.seed},
+                        {"best_epoch", result.best_epoch},
+                        {"validation_score", result.validation_score},
+                        {"software_version", SoftwareVersion()}}
+      .dump();
 }
 
 void FinetuneModel(const FinetuneFlags& flags) {
@@ -96,6 +127,7 @@ void FinetuneModel(const FinetuneFlags& flags) {
   const OpenedCorpus corpus = OpenCorpus(flags.home, flags.corpus);
   CheckSameVocabulary(model, corpus);
   PrepareCompute(flags.threads);
+  CheckLabelRates(flags.label_rates);
   const std::vector<ClassTarget> targets = ReadTargets(flags, corpus);
 
   std::optional<FinetuneResult> result;
@@ -110,6 +142,7 @@ void FinetuneModel(const FinetuneFlags& flags) {
           return true;
         });
   }
+  result->description.training = TrainingText(options, flags, model, corpus, *result);
   WriteFinetuned(*result, *model.transformer, model.digest, model.vocabulary.ToTsv(), model_folder, head_folder);
   PrintMeasurements(*result, flags);
   if (result->weights) {
@@ -196,7 +229,17 @@ void AddFinetuneCommand(CLI::App& app) {
       "split.\n"
       "Example:\n  lifescoped finetune --home my-home --model small --corpus world --name heart --target "
       "trait:illness=cardiac");
-  verb->callback([flags] {
+  verb->get_option("--freeze-trunk")
+      ->excludes("--train-tokens")
+      ->excludes("--keep-projections")
+      ->excludes("--layer-decay");
+  verb->callback([flags, verb] {
+    if (flags->finetune.kind != "ordinal" && verb->count("--contexts") > 0) {
+      throw CLI::ValidationError("--contexts", "is of --kind ordinal");
+    }
+    if (flags->loss != "asymmetric" && verb->count("--positive-weight") > 0) {
+      throw CLI::ValidationError("--positive-weight", "is of --loss asymmetric");
+    }
     flags->bootstrap.seed = flags->finetune.seed;
     FinetuneModel(*flags);
   });

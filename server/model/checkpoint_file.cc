@@ -16,7 +16,7 @@ namespace {
 using Json = nlohmann::json;
 using Kind = PickleValue::Kind;
 
-constexpr char kEncoder[] = "transformer.";
+constexpr char kEncoder[] = "transformer.", kDecoder[] = "decoder.";
 constexpr const char* kModelPrefixes[] = {kEncoder, "mlm_decoder.", "sop_decoder.", "cls_decoder."};
 constexpr const char* kUsedEntries[] = {"state_dict", "hyper_parameters", "pytorch-lightning_version", "epoch",
                                         "global_step"};
@@ -45,6 +45,7 @@ void AddTensors(const std::map<std::string, std::function<at::Tensor()>>& stored
     if (IsOfModel(whole)) {
       file->state.Add(whole, [read = read] { return Widened(read()); });
     } else {
+      if (BeginsWith(name, kDecoder)) file->decoder.Add(name, [read = read] { return Widened(read()); });
       file->unused_tensors.push_back(name);
     }
   }
@@ -142,7 +143,7 @@ void OpenSafetensors(const std::string& path, CheckpointFile* file) {
 
 CheckpointFile OpenCheckpointFile(const std::string& path) {
   CheckpointFile file;
-  file.state.path = path;
+  file.state.path = file.decoder.path = path;
   try {
     TorchFile::IsTorchFile(path) ? OpenTorch(path, &file) : OpenSafetensors(path, &file);
   } catch (const std::invalid_argument& error) {

@@ -21,7 +21,9 @@ struct CheckpointFile {
   // The tensors of the encoder and of the pre-training heads, half precision widened to FLOAT (which is exact). A file
   // that holds `transformer.state_dict()` has the prefix put before its names.
   StateDict state;
-  // Whether any of them is DOUBLE; the others are FLOAT then, and widened without loss.
+  // Those of a fine-tuned decoder, "decoder.*"; they count as unused.
+  StateDict decoder;
+  // Whether any of the model's is DOUBLE; the others are FLOAT then, and widened without loss.
   at::ScalarType dtype = at::kFloat;
   bool has_pretraining_heads = false;
   // The text of a JSON object with the scalars among the saved hyperparameters; empty where there are none.

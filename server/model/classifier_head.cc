@@ -85,6 +85,13 @@ class ObjectReader {
     TORCH_CHECK_VALUE(value.is_array() && !value.empty(), Named(name), Shown(value), ", expected a list");
     return value;
   }
+  // The text of an object that may be absent.
+  std::string OptionalObject(const char* name) {
+    if (!object_.contains(name)) return "";
+    const Json& value = Field(name);
+    TORCH_CHECK_VALUE(value.is_object(), Named(name), Shown(value), ", expected an object");
+    return value.dump();
+  }
   void CheckAllRead() const {
     for (const auto& [name, value] : object_.items()) {
       TORCH_CHECK_VALUE(read_.count(name) > 0, where_, ": field '", name, "' is unknown");
@@ -150,6 +157,7 @@ HeadFile ParseHeadFile(const std::string& path) {
   for (size_t i = 0; i < targets.size(); ++i) {
     description.targets.push_back(ParseTarget(targets[i], path + ": targets[" + std::to_string(i) + "]"));
   }
+  description.training = reader.OptionalObject("training");
   reader.CheckAllRead();
   file.shape.output_count = static_cast<int64_t>(targets.size() * description.targets.front().classes.size());
   return file;
@@ -167,23 +175,8 @@ std::string HeadFileText(const ClassifierHead& head) {
   for (const PredictedTarget& target : description.targets) {
     json["targets"].push_back({{"name", target.name}, {"classes", target.classes}});
   }
+  if (!description.training.empty()) json["training"] = nlohmann::ordered_json::parse(description.training);
   return json.dump(2) + "\n";
-}
-
-Decoder ReadDecoder(const SafetensorsFile& file, const std::string& kind, const DecoderShape& shape,
-                    at::ScalarType dtype, at::Device device) {
-  Decoder decoder = DecoderOfKind(kind);
-  std::vector<std::string> known = UnusedTensors(decoder);
-  for (const NamedTensor& named : NamedTensors(decoder, shape)) {
-    *named.tensor =
-        CheckedWeight(file.Read(named.name), named, file.path() + ": tensor '" + named.name + "'", dtype, device);
-    known.push_back(named.name);
-  }
-  for (const std::string& name : file.names()) {
-    TORCH_CHECK_VALUE(std::find(known.begin(), known.end(), name) != known.end(), file.path(), ": tensor '", name,
-                      "' is unknown: no part of a head of kind ", kind);
-  }
-  return decoder;
 }
 
 std::string HeadDigest(const std::string& folder) {
@@ -195,6 +188,21 @@ std::string HeadDigest(const std::string& folder) {
 }
 
 }  // namespace
+
+Decoder ReadDecoder(const StateDict& state, const std::string& kind, const DecoderShape& shape, at::ScalarType dtype,
+                    at::Device device) {
+  Decoder decoder = DecoderOfKind(kind);
+  std::vector<std::string> known = UnusedTensors(decoder);
+  for (const NamedTensor& named : NamedTensors(decoder, shape)) {
+    *named.tensor = CheckedWeight(state.Read(named.name), named, state.Where(named.name), dtype, device);
+    known.push_back(named.name);
+  }
+  for (const auto& [name, tensor] : state.tensors) {
+    TORCH_CHECK_VALUE(std::find(known.begin(), known.end(), name) != known.end(), state.Where(name),
+                      " is unknown: no part of a head of kind ", kind);
+  }
+  return decoder;
+}
 
 ClassifierHead::ClassifierHead(HeadDescription description, Decoder decoder)
     : description_(std::move(description)), decoder_(std::move(decoder)), shape_(ShapeOf(description_, decoder_)) {
@@ -228,7 +236,7 @@ LoadedHead LoadHead(const std::string& folder, at::ScalarType dtype, at::Device 
   const std::string digest = HeadDigest(folder);
   HeadFile file = ParseHeadFile(folder + "/" + kDescriptionFile);
   const SafetensorsFile tensors = SafetensorsFile::Open(folder + "/" + kTensorFile);
-  Decoder decoder = ReadDecoder(tensors, file.kind, file.shape, dtype, device);
+  Decoder decoder = ReadDecoder(StateDictOf(tensors), file.kind, file.shape, dtype, device);
   return {std::make_shared<const ClassifierHead>(std::move(file.description), std::move(decoder)), digest};
 }
 

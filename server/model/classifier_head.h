@@ -29,6 +29,7 @@ struct HeadDescription {
   Link link = Link::kSoftmax;
   double epsilon = 1e-6;                 // of ScaleNorm
   std::vector<PredictedTarget> targets;  // at least one; all have equally many classes, at least two
+  std::string training;                  // how it was trained, as a JSON object; empty: it does not say
 };
 
 // Immutable and thread-safe. Gradients flow through to the final residual stream and to the decoder's tensors.

@@ -9,6 +9,7 @@
 
 #include "server/model/decoder.h"
 #include "server/model/hyperparameters.h"
+#include "server/model/state_dict.h"
 #include "server/model/weights.h"
 
 namespace lifescope {
@@ -31,6 +32,11 @@ NamedTensor Projection(Weights& weights, int64_t layer, const Hyperparameters& h
 std::vector<NamedTensor> NamedTensors(Decoder& decoder, const DecoderShape& shape);
 // State-dict names that the published class of the decoder owns and never uses ("decoder.rezero.weights").
 const std::vector<std::string>& UnusedTensors(const Decoder& decoder);
+
+// The tensors of a decoder of that kind and shape. Throws c10::ValueError naming file and tensor: missing, unknown, of
+// another shape or not finite.
+Decoder ReadDecoder(const StateDict& state, const std::string& kind, const DecoderShape& shape, at::ScalarType dtype,
+                    at::Device device);
 
 // A tensor of a file as a weight: checked against shape, dtype (FLOAT or DOUBLE) and for finite values, in the dtype
 // and on the device asked for. Throws c10::ValueError that starts with `where`, the file and the tensor's name in it.

@@ -72,6 +72,28 @@ TEST(HeadCalls, ProvenanceHasTheHeadsDigestOnce) {
   EXPECT_EQ(same.result().SerializeAsString(), response.result().SerializeAsString());
 }
 
+TEST(HeadCalls, OtherSlotsThanTheHeadsAreRefused) {
+  v1::RunRequest request = HeadRun("tiny_head");
+  request.mutable_run()->set_n_slots(kTinyMaxLength - 1);
+  v1::RunResponse response;
+  const absl::Status status = Ask(request, response);
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(status.message()),
+              testing::HasSubstr("head 'tiny_head' was trained with " + std::to_string(kTinyMaxLength) + " slots"));
+}
+
+TEST(HeadCalls, OnlyTheSummaryOfAHeadIsAHookPointInEitherPrecision) {
+  for (const v1::Precision precision : {v1::PRECISION_FLOAT32, v1::PRECISION_FLOAT64}) {
+    v1::RunRequest request = HeadRun("tiny_head");
+    request.mutable_run()->set_precision(precision);
+    request.mutable_run()->mutable_reads(1)->mutable_activation()->set_hook_point("heads.tiny_head.hook_pool_pattern");
+    v1::RunResponse response;
+    const absl::Status status = Ask(request, response);
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_THAT(std::string(status.message()), testing::HasSubstr("run.reads[1].activation.hook_point: "));
+  }
+}
+
 TEST(HeadCalls, Float64RunsUseTheAuditHead) {
   v1::RunRequest request = HeadRun("");
   v1::RunResponse coarse, fine;

@@ -152,6 +152,19 @@ TEST(ClassifierHead, AFaultOfTheDescriptionIsRefusedByName) {
   }
 }
 
+TEST(ClassifierHead, HowItWasTrainedStandsInItsDescription) {
+  HeadDescription description = Description();
+  description.training = R"({"corpus_digest":"sha256:4567","seed":3})";
+  const std::string folder = TemporaryFolder() + "/head";
+  WriteHead(folder, SmallHead("cls", description));
+  const LoadedHead loaded = LoadHead(folder, at::kFloat, at::kCPU);
+  EXPECT_EQ(loaded.head->description().training, description.training);
+  WriteHead(folder + "-again", *loaded.head);
+  EXPECT_EQ(LoadHead(folder + "-again", at::kFloat, at::kCPU).digest, loaded.digest);
+  ReplaceText(folder, "\"training\": {", "\"training\": 3, \"other\": {");
+  EXPECT_THAT(LoadError(folder), AllOf(HasSubstr("'training'"), HasSubstr("expected an object")));
+}
+
 TEST(ClassifierHead, TargetsWithOtherNumbersOfClassesAreRefused) {
   HeadDescription description = Description();
   description.targets[1].classes.push_back("highest");
