@@ -26,7 +26,7 @@ namespace lifescope {
 // What a pickle may cost; far above what the checkpoint of a large model needs.
 struct PickleLimits {
   size_t bytes = size_t{64} << 20;
-  size_t values = size_t{1} << 20;  // and the height of the stack, and the entries of the memo
+  size_t values = size_t{1} << 20;  // and the height of the stack, the entries of the memo, the keyword arguments
 };
 
 struct PickleTable;

@@ -188,6 +188,9 @@ void PickleMachine::PushCall(bool has_keywords) {
   if (has_keywords) {
     const uint32_t dict = Take(1)[0];
     Expect(value(dict).kind == Kind::kDict, dict, "a dict of keyword arguments");
+    // A record has entries of its own, so a dict that many calls share is copied as often: the copies count.
+    keyword_count_ += value(dict).children.size();
+    if (keyword_count_ > limits_.values) Fail("over " + std::to_string(limits_.values) + " keywords and their values");
     keywords = value(dict).children;
   }
   std::vector<uint32_t> call = Take(2);

@@ -72,6 +72,7 @@ class PickleMachine {
   std::vector<uint32_t> stack_;
   std::vector<size_t> marks_;  // heights of the stack
   std::unordered_map<uint64_t, uint32_t> memo_;
+  size_t keyword_count_ = 0;  // keywords and values of all calls
   size_t position_ = 0;
   size_t opcode_offset_ = 0;
   const char* opcode_name_ = "the pickle";

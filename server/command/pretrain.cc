@@ -81,15 +81,26 @@ class TrainingRecord {
   std::vector<TrainingMetricRecord> metrics_;
 };
 
+// The stopped run, which the store must hold as far as its checkpoint: its losses are nowhere else to be had from.
+PretrainSession ResumedSession(const std::string& folder, Store& store) {
+  const StoppedRun stopped = FindStoppedRun(folder);
+  const absl::StatusCode found = store.GetTrainingRun(stopped.run_id).status().code();
+  TORCH_CHECK_VALUE(stopped.step == 0 || found != absl::StatusCode::kNotFound, "resume: the ", store.backend(),
+                    " store does not hold training run ", stopped.run_id, ", which was stopped after step ",
+                    stopped.step, "; expected the --store that it began with");
+  return {true, stopped.run_id};
+}
+
 void PretrainModel(const PretrainFlags& flags) {
   const std::string folder = ModelFolder(flags.home, flags.name);
-  PrepareNewArtifact(folder);
+  // A stopped run may have its model already, and only some files to remove.
+  if (!flags.resume) PrepareNewArtifact(folder);
   const OpenedCorpus corpus = OpenCorpus(flags.home, flags.corpus);
   PretrainOptions options = flags.pretrain;
   options.threads = PrepareCompute(flags.threads);
   CheckPretrainOptions(options);
   const std::unique_ptr<Store> store = OpenStoreOf(flags.home, flags.store);
-  const PretrainSession session{flags.resume, flags.resume ? StoppedRunId(folder) : NewUuid()};
+  const PretrainSession session = flags.resume ? ResumedSession(folder, *store) : PretrainSession{false, NewUuid()};
   TrainingRecord record(
       *store, {session.run_id, flags.name, corpus.corpus->digest(), ToJson(options), SoftwareVersion(), absl::Now()});
   PretrainResult result;

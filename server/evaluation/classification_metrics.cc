@@ -148,8 +148,7 @@ double Quantile(std::vector<double> values, double q) {
 void Check(const ClassPredictions& predictions, const LabelRates& rates, const BootstrapOptions& options) {
   TORCH_CHECK_VALUE(predictions.person_count() > 0, "predictions: no persons, expected at least one");
   TORCH_CHECK_VALUE(options.resamples > 0, "resamples: ", options.resamples, ", expected at least 1");
-  TORCH_CHECK_VALUE(0 <= rates.alpha && rates.alpha < rates.beta && rates.beta <= 1, "label rates: alpha ", rates.alpha,
-                    " and beta ", rates.beta, ", expected 0 <= alpha < beta <= 1");
+  CheckLabelRates(rates);
   TORCH_CHECK_VALUE(
       predictions.probabilities.size() == predictions.classes.size() * static_cast<size_t>(predictions.class_count),
       "predictions: ", predictions.probabilities.size(), " probabilities, expected ", predictions.class_count,
@@ -161,6 +160,11 @@ void Check(const ClassPredictions& predictions, const LabelRates& rates, const B
 }
 
 }  // namespace
+
+void CheckLabelRates(const LabelRates& rates) {
+  TORCH_CHECK_VALUE(0 <= rates.alpha && rates.alpha < rates.beta && rates.beta <= 1, "label rates: alpha ", rates.alpha,
+                    " and beta ", rates.beta, ", expected 0 <= alpha < beta <= 1");
+}
 
 ClassPredictions ToClassPredictions(const at::Tensor& probabilities, const at::Tensor& classes) {
   const at::Tensor known = classes.ge(0).nonzero().squeeze(1);
@@ -194,7 +198,8 @@ double Mcc(const ClassPredictions& predictions, const LabelRates& label_rates) {
   const Rates rates = CorrectedRates(predictions, label_rates);
   const double difference = rates.true_positive - rates.false_positive;
   const double t = rates.predicted_share, c = rates.positive_share;
-  if (t == 0 || t == 1) return difference == 0 ? 0 : kNan;
+  // The difference is then 0 but for rounding, or NaN for want of a class.
+  if (t == 0 || t == 1) return std::isnan(difference) ? kNan : 0;
   return std::sqrt(c * (1 - c) / (t * (1 - t))) * difference;
 }
 

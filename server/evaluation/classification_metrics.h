@@ -29,6 +29,9 @@ struct LabelRates {
   double alpha = 0;
 };
 
+// Throws c10::ValueError unless 0 <= alpha < beta <= 1.
+void CheckLabelRates(const LabelRates& rates);
+
 // Each function needs every person's class in range and gives NaN where it is not defined (a class is missing).
 
 // Two classes, of which 1 is the positive one and s its probability; P the positives, n all persons.

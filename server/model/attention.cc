@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -128,7 +129,11 @@ AttentionLayout MakeAttentionLayout(const PackedBatch& batch, const Hyperparamet
   const at::Device device = batch.token.device();
   AttentionLayout layout;
   layout.offsets = batch.offsets;
-  layout.window = hyperparameters.local_window_size;
+  // A window over the longest document is the whole of every document, as it is over any longer window: a window size
+  // from a foreign file costs no more than that.
+  int64_t longest = 0;
+  for (int64_t d = 0; d < batch.document_count(); ++d) longest = std::max(longest, batch.length(d));
+  layout.window = std::min(hyperparameters.local_window_size, longest);
   std::vector<int64_t> document;
   std::vector<double> padding, floor;
   WindowRows rows;

@@ -20,7 +20,7 @@ struct AttentionLayout {
   at::Tensor key_max_floor;      // [documents, 1]: 0 where a document has padding, whose keys are zero; else -inf
 
   // Every document is cut into windows of w slots, the last one filled up. Window t attends to t - 1, t, t + 1.
-  int64_t window = 0;
+  int64_t window = 0;     // w: local_window_size, or the length of the longest document when that is less
   at::Tensor query_row;   // INT64 [windows * w]: row of each slot; slots past the end repeat the last row
   at::Tensor key_row;     // INT64 [windows * 3w]: rows of the window before, the window and the one after
   at::Tensor key_valid;   // BOOL [windows, 1, 1, 3w]: false outside the document

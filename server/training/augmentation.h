@@ -13,8 +13,9 @@ namespace lifescope {
 struct AugmentationOptions {
   // Tokens of every event in a random order, at every draw; also in validation.
   bool shuffle_within_events = false;
-  // The life ends at a random event: of lives of more than 12 events at least 12 are kept, whole days, and the days up
-  // to abspos 732.
+  // The life ends before a random event: of lives of more than 12 events at least 12 are kept, and the days before
+  // abspos 732. As published, that event is moved on to the last of its day, which is left out while the others of the
+  // day stay.
   double timecut = 0;
   // A quarter to half of the events is left out; then dates are moved so that the first that is kept has abspos 1.
   double resample = 0;

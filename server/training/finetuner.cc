@@ -6,8 +6,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <limits>
 #include <map>
+#include <system_error>
 #include <utility>
 
 #include "server/artifact/artifact.h"
@@ -123,8 +125,12 @@ void FinetuneRun::Collect(Split split) {
     persons.classes.insert(persons.classes.end(), classes.begin(), classes.end());
   }
   constexpr const char* kNames[] = {"training", "validation", "test"};
-  TORCH_CHECK_VALUE(!persons.indices.empty(), "target '", targets_.front().target.name, "': nobody of the corpus' ",
-                    kNames[static_cast<size_t>(split)], " split has a class");
+  for (size_t t = 0; t < targets_.size(); ++t) {
+    bool has_class = false;
+    for (size_t i = t; i < persons.classes.size(); i += targets_.size()) has_class |= persons.classes[i] >= 0;
+    TORCH_CHECK_VALUE(has_class, "target '", targets_[t].target.name, "': nobody of the corpus' ",
+                      kNames[static_cast<size_t>(split)], " split has a class");
+  }
 }
 
 DecoderShape FinetuneRun::Shape() const {
@@ -312,11 +318,16 @@ void WriteFinetuned(const FinetuneResult& result, const Transformer& base, const
                     const std::string& head_folder) {
   HeadDescription description = result.description;
   description.model_digest = base_digest;
-  if (result.weights) {
-    WriteModel(model_folder, base.hyperparameters(), *result.weights, vocabulary_tsv);
-    description.model_digest = ModelDigest(model_folder);
+  if (result.weights) WriteModel(model_folder, base.hyperparameters(), *result.weights, vocabulary_tsv);
+  try {
+    if (result.weights) description.model_digest = ModelDigest(model_folder);
+    WriteHead(head_folder, ClassifierHead(std::move(description), result.decoder));
+  } catch (...) {
+    // A trunk without its head would only stand in the way of the next try.
+    std::error_code ignored;
+    if (result.weights) std::filesystem::remove_all(model_folder, ignored);
+    throw;
   }
-  WriteHead(head_folder, ClassifierHead(std::move(description), result.decoder));
 }
 
 }  // namespace lifescope

@@ -76,15 +76,15 @@ struct FinetuneResult {
 
 // Trains on the training split, chooses by the validation split. `on_progress` is called after every step and returns
 // false to stop; then nothing is returned. Deterministic in the options on the same build and number of threads. Throws
-// c10::ValueError: a split without persons who have a class, targets of unequal class counts, a document longer than
-// n_slots, a score or loss that is not a number.
+// c10::ValueError: a split in which nobody has a class of some target, targets of unequal class counts, a document
+// longer than n_slots, a score or loss that is not a number.
 std::optional<FinetuneResult> Finetune(const Transformer& base, const Corpus& corpus,
                                        const std::vector<ClassTarget>& targets, const FinetuneOptions& options,
                                        const ValidationScore& score,
                                        const std::function<bool(const FinetuneProgress&)>& on_progress = {});
 
 // Writes what was trained: the trunk as a new model folder when there is one (then the head is bound to that model,
-// else to `base_digest`), and the head's folder. Throws c10::ValueError when either exists.
+// else to `base_digest`), and the head's folder. Throws c10::ValueError when either exists; then neither is written.
 void WriteFinetuned(const FinetuneResult& result, const Transformer& base, const std::string& base_digest,
                     const std::string& vocabulary_tsv, const std::string& model_folder, const std::string& head_folder);
 

@@ -65,8 +65,13 @@ LossLog::~LossLog() { close(file_); }
 
 void LossLog::Append(const LossLine& line) {
   const std::string text = ToText(line);
-  const ssize_t written = write(file_, text.data(), text.size());
-  TORCH_CHECK_VALUE(written == static_cast<ssize_t>(text.size()), path_, ": cannot be written: ", Reason(errno));
+  std::string_view left = text;
+  while (!left.empty()) {
+    const ssize_t written = write(file_, left.data(), left.size());
+    if (written < 0 && errno == EINTR) continue;
+    TORCH_CHECK_VALUE(written > 0, path_, ": cannot be written: ", written < 0 ? Reason(errno) : "nothing was taken");
+    left.remove_prefix(static_cast<size_t>(written));
+  }
 }
 
 void LossLog::Sync() { TORCH_CHECK_VALUE(fsync(file_) == 0, path_, ": cannot be synced: ", Reason(errno)); }

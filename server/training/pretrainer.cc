@@ -2,12 +2,18 @@
 
 #include <ATen/core/Tensor.h>
 #include <c10/util/Exception.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <system_error>
 
 #include "server/artifact/artifact.h"
 #include "server/artifact/safetensors.h"
@@ -21,7 +27,7 @@ namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
 // Metadata of a checkpoint.
-constexpr char kOptions[] = "options", kCorpus[] = "corpus", kRunId[] = "run_id";
+constexpr char kOptions[] = "options", kCorpus[] = "corpus", kRunId[] = "run_id", kStep[] = "step";
 // They decide how often a run is saved, not what comes out.
 constexpr char kCheckpointInterval[] = "checkpoint_interval";
 
@@ -29,18 +35,40 @@ constexpr char kCheckpointInterval[] = "checkpoint_interval";
 struct RunFiles {
   explicit RunFiles(const std::string& model_folder)
       : model(fs::absolute(model_folder)),
-        checkpoint(Hidden(".checkpoint.safetensors")),
-        losses(Hidden(".loss.csv")),
-        partial(Hidden(".partial")) {}
-
-  std::string Hidden(const char* suffix) const {
-    fs::path hidden = model.parent_path() / ".";
-    hidden += model.filename();
-    return hidden += suffix;
-  }
+        checkpoint(HiddenBeside(model, ".checkpoint.safetensors")),
+        losses(HiddenBeside(model, ".loss.csv")),
+        lock(HiddenBeside(model, ".lock")) {}
 
   const fs::path model;
-  const std::string checkpoint, losses, partial;
+  const std::string checkpoint, losses, lock;
+};
+
+// The right to train a model, for as long as it lives: two runs of one name would replace each other's files.
+class RunLock {
+ public:
+  explicit RunLock(const RunFiles& files) : path_(files.lock) {
+    for (;;) {
+      fd_ = open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+      TORCH_CHECK_VALUE(fd_ >= 0, path_, ": cannot be opened: ", std::generic_category().message(errno));
+      const bool is_held = flock(fd_, LOCK_EX | LOCK_NB) != 0;
+      if (is_held) close(fd_);
+      TORCH_CHECK_VALUE(!is_held, files.model.string(), ": another process is training it");
+      struct stat status;
+      if (fstat(fd_, &status) == 0 && status.st_nlink > 0) return;
+      // Whoever had it removed the file after it was opened here.
+      close(fd_);
+    }
+  }
+  ~RunLock() {
+    unlink(path_.c_str());
+    close(fd_);
+  }
+  RunLock(const RunLock&) = delete;
+  RunLock& operator=(const RunLock&) = delete;
+
+ private:
+  const std::string path_;
+  int fd_ = -1;
 };
 
 double SecondsSince(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
@@ -48,7 +76,10 @@ double SecondsSince(Clock::time_point start) { return std::chrono::duration<doub
 void SaveCheckpoint(const RunFiles& files, const PretrainRun& run, const Corpus& corpus, const PretrainOptions& options,
                     const std::string& run_id) {
   WriteSafetensors(files.checkpoint, run.State(),
-                   {{kOptions, ToJson(options)}, {kCorpus, corpus.digest()}, {kRunId, run_id}});
+                   {{kOptions, ToJson(options)},
+                    {kCorpus, corpus.digest()},
+                    {kRunId, run_id},
+                    {kStep, std::to_string(run.step_count())}});
 }
 
 const std::string& Metadata(const SafetensorsFile& file, const std::string& name) {
@@ -85,19 +116,41 @@ void WriteModel(const std::string& folder, const std::map<std::string, at::Tenso
   WriteFileAtomically(folder + "/vocab.tsv", corpus.vocabulary().ToTsv());
 }
 
-// Writes into a hidden folder beside the model's, which is then renamed.
-void Publish(const RunFiles& files, const PretrainRun& run, const Corpus& corpus) {
-  fs::remove_all(files.partial);
-  WriteModel(files.partial, run.Last(), run, corpus);
-  WriteModel(files.partial + "/best", run.Best(), run, corpus);
-  WriteFileAtomically(files.partial + "/loss.csv", ReadFile(files.losses));
-  WriteFileAtomically(files.partial + "/curve.svg",
-                      LearningCurve(files.model.filename(), ReadLossLog(files.losses), run.unigram_loss()));
-  std::error_code error;
-  fs::rename(files.partial, files.model, error);
-  TORCH_CHECK_VALUE(!error, files.model.string(), ": cannot make the model visible: ", error.message());
-  fs::remove(files.checkpoint);
+// The checkpoint goes last: as long as it is there, the run can be resumed.
+void RemoveRunFiles(const RunFiles& files) {
   fs::remove(files.losses);
+  fs::remove(files.checkpoint);
+}
+
+void Publish(const RunFiles& files, const PretrainRun& run, const Corpus& corpus) {
+  WriteFolderAtomically(files.model, [&](const std::string& partial) {
+    WriteModel(partial, run.Last(), run, corpus);
+    WriteModel(partial + "/best", run.Best(), run, corpus);
+    WriteFileAtomically(partial + "/loss.csv", ReadFile(files.losses));
+    WriteFileAtomically(partial + "/curve.svg",
+                        LearningCurve(files.model.filename(), ReadLossLog(files.losses), run.unigram_loss()));
+  });
+  RemoveRunFiles(files);
+}
+
+// A run that was killed after its model had become visible: removes its files. The result has no times.
+PretrainResult FinishPublished(const RunFiles& files, const PretrainOptions& options, const PretrainRun& run) {
+  const std::string path = files.model / "loss.csv";
+  const std::vector<LossLine> lines = ReadLossLog(path);
+  const bool is_of_run = static_cast<int64_t>(lines.size()) == options.steps &&
+                         (!fs::exists(files.losses) || ReadFile(files.losses) == ReadFile(path));
+  TORCH_CHECK_VALUE(is_of_run, files.model.string(), " exists and is not of the stopped run ", files.checkpoint);
+  PretrainResult result;
+  result.unigram_loss = run.unigram_loss();
+  for (const LossLine& line : lines) {
+    if (!line.validation_mlm_loss) continue;
+    result.validation_mlm_loss = *line.validation_mlm_loss;
+    if (result.best_step > 0 && result.best_validation_loss <= *line.validation_mlm_loss) continue;
+    result.best_validation_loss = *line.validation_mlm_loss;
+    result.best_step = line.step;
+  }
+  RemoveRunFiles(files);
+  return result;
 }
 
 PretrainResult ResultOf(const PretrainRun& run, double tokens_per_second, double seconds) {
@@ -122,11 +175,15 @@ PretrainResult Pretrain(const Corpus& corpus, const std::string& model_folder, c
                         const std::function<bool(const PretrainProgress&)>& on_progress,
                         const PretrainSession& session) {
   const RunFiles files(model_folder);
-  TORCH_CHECK_VALUE(!fs::exists(files.model), model_folder, " exists: a model is never overwritten");
+  const RunLock lock(files);
+  const bool is_published = fs::exists(files.model);
+  TORCH_CHECK_VALUE(!is_published || (session.resume && fs::exists(files.checkpoint)), model_folder,
+                    " exists: a model is never overwritten");
   PretrainRun run(corpus, options);
   const auto save = [&] { SaveCheckpoint(files, run, corpus, options, session.run_id); };
   if (session.resume) {
     LoadCheckpoint(files, corpus, options, run);
+    if (is_published) return FinishPublished(files, options, run);
   } else {
     TORCH_CHECK_VALUE(!fs::exists(files.checkpoint), "an unfinished run of this name left ", files.checkpoint,
                       ": resume it, or remove that file");
@@ -155,8 +212,9 @@ PretrainResult Pretrain(const Corpus& corpus, const std::string& model_folder, c
   return result;
 }
 
-std::string StoppedRunId(const std::string& model_folder) {
-  return Metadata(OpenCheckpoint(RunFiles(model_folder)), kRunId);
+StoppedRun FindStoppedRun(const std::string& model_folder) {
+  const SafetensorsFile file = OpenCheckpoint(RunFiles(model_folder));
+  return {Metadata(file, kRunId), std::stoll(Metadata(file, kStep))};
 }
 
 }  // namespace lifescope

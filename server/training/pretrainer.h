@@ -42,18 +42,26 @@ struct PretrainSession {
 // Trains and writes the model folder {model.safetensors, hparams.json, vocab.tsv, loss.csv, curve.svg, best/} in one
 // step. The model is that of the last step; best/ is a model folder with the weights of the lowest validation loss.
 //
-// Meanwhile two hidden files stand beside it: .<name>.checkpoint.safetensors, replaced at intervals and made before the
-// first step, and .<name>.loss.csv, a line per step. Killed at any time, the run can be resumed with the same corpus
-// and options. `on_progress` returns false to stop before the last step: the checkpoint then holds the step that was
-// done, and the result's seconds are negative.
+// Meanwhile hidden files stand beside it: .<name>.checkpoint.safetensors, replaced at intervals and made before the
+// first step, .<name>.loss.csv, a line per step, and .<name>.lock. Killed at any time, the run can be resumed with the
+// same corpus and options; when its model was there already, that only removes the hidden files. `on_progress` returns
+// false to stop before the last step: the checkpoint then holds the step that was done, and the result's seconds are
+// negative.
 //
-// Throws c10::ValueError: the model folder exists; a checkpoint is there, or is not there to resume; an option or the
-// corpus that differs from the stopped run's, by name; an option out of range; a loss that is not finite.
+// Throws c10::ValueError: the model folder exists; another process is training it; a checkpoint is there, or is not
+// there to resume; an option or the corpus that differs from the stopped run's, by name; an option out of range; a loss
+// that is not finite.
 PretrainResult Pretrain(const Corpus& corpus, const std::string& model_folder, const PretrainOptions& options,
                         const std::function<bool(const PretrainProgress&)>& on_progress,
                         const PretrainSession& session = {});
 
-// The run_id of the stopped run of that model. Throws c10::ValueError when there is none.
-std::string StoppedRunId(const std::string& model_folder);
+// What the checkpoint of a stopped run says of it.
+struct StoppedRun {
+  std::string run_id;
+  int64_t step = 0;  // done when it was saved
+};
+
+// That of the model. Throws c10::ValueError when there is none.
+StoppedRun FindStoppedRun(const std::string& model_folder);
 
 }  // namespace lifescope

@@ -111,6 +111,22 @@ TEST(Pickle, AValueThatIsSharedCostsOne) {
   EXPECT_EQ(pickle.root().Items().size(), 8u);
 }
 
+TEST(Pickle, KeywordsThatManyCallsShareCountEachTime) {
+  const std::string callee = PickleGlobal("a", "B") + "q\x01" + "0";
+  const std::string dict = PickleDict({{"x", PickleInt(1)}, {"y", PickleInt(2)}}) + "q\x02" + "0";
+  const auto calls = [&](int count) {
+    std::string list = "](";
+    for (int i = 0; i < count; ++i) list += "h\x01)h\x02\x92";
+    return PickleOf(callee + dict + list + "e");
+  };
+  PickleLimits limits;
+  limits.values = 100;
+  const Pickle pickle = Pickle::Parse(calls(25), limits);
+  EXPECT_EQ(pickle.root().Items()[24].Find("y").value().AsInt(), 2);
+  EXPECT_THAT(ParseError(calls(26), limits), HasSubstr("NEWOBJ_EX"));
+  EXPECT_THAT(ParseError(calls(26), limits), HasSubstr("over 100 keywords and their values"));
+}
+
 TEST(Pickle, AListMayHoldItself) {
   const Pickle pickle = Pickle::Parse(Seed("holds_itself.pkl"));
   EXPECT_EQ(pickle.root().Items()[0].Items()[0].Items().size(), 1u);

@@ -66,6 +66,11 @@ TEST(ClassificationMetrics, UnlabelledPositivesAreCorrectedFor) {
 
 TEST(ClassificationMetrics, PredictionsThatAreAllAlikeHaveNoCorrelation) {
   EXPECT_EQ(Mcc(Binary({0.1, 0.2, 0.3}, {1, 0, 0})), 0);
+  for (const LabelRates rates : {LabelRates{0.9, 0.2}, LabelRates{0.7, 0.1}, LabelRates{1, 0.025}}) {
+    EXPECT_EQ(Mcc(Binary({0.9, 0.8, 0.7}, {1, 0, 0}), rates), 0);
+    EXPECT_EQ(Mcc(Binary({0.1, 0.2, 0.3}, {1, 0, 0}), rates), 0);
+    EXPECT_TRUE(std::isnan(Mcc(Binary({0.9, 0.8}, {1, 1}), rates)));
+  }
   EXPECT_EQ(MultiClassMcc(Certain(3, {1, 1, 1}, {0, 1, 2})), 0);
   EXPECT_TRUE(std::isnan(MultiClassMcc(Certain(3, {0, 1, 2}, {1, 1, 1}))));
 }
@@ -144,6 +149,8 @@ TEST(Measure, WhatCannotBeMeasuredIsRefused) {
   EXPECT_THROW(Measure(Binary({}, {})), c10::ValueError);
   EXPECT_THROW(Measure(Binary({0.5}, {2})), c10::ValueError);
   EXPECT_THROW(Measure(Eight(), {0.2, 0.3}), c10::ValueError);
+  EXPECT_THROW(CheckLabelRates({0.3, 0.3}), c10::ValueError);
+  EXPECT_NO_THROW(CheckLabelRates({1, 0.025}));
   ClassPredictions uneven = Eight();
   uneven.probabilities.pop_back();
   EXPECT_THROW(Measure(uneven), c10::ValueError);

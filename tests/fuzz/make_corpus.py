@@ -58,6 +58,9 @@ def main():
     step = b"](" + 8 * b"h\x00" + b"eq\x00"
     laughs = b"\x80\x02]q\x000" + 39 * (step + b"0") + step + b"."
     write("pickle", "billion_laughs.pkl", laughs)
+    keywords = b"}(" + b"".join(text(key) + number(1) for key in "abcdefgh") + b"uq\x010"
+    calls = b"](" + 50 * b"h\x00)h\x01\x92" + b"e."
+    write("pickle", "shared_keywords.pkl", b"\x80\x02ca\nB\nq\x000" + keywords + calls)
     write("pickle", "holds_itself.pkl", b"\x80\x02]q\x00h\x00a.")
     write("pickle", "deep.pkl", b"\x80\x02" + b"]" * 200 + b"a" * 199 + b".")
     for name, model in (("state_dict", "variant_a/transformer.pth"), ("lightning", "variant_a/model.ckpt")):

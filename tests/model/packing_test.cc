@@ -86,6 +86,16 @@ TEST_P(Packing, ADocumentDoesNotDependOnItsNeighbours) {
   }
 }
 
+TEST(PackingWindow, OverTheLongestDocumentCostsNoMoreThanThat) {
+  const c10::NoGradGuard no_grad;
+  Hyperparameters h = SmallHyperparameters();
+  const PackedBatch batch = RandomBatch(h, RandomLengths(3, 60), 64, 8);
+  h.local_window_size = 100;
+  const at::Tensor expected = Transformer(h, SmallWeights(h, 2, at::kFloat)).Forward(batch);
+  h.local_window_size = int64_t{1} << 31;
+  EXPECT_TRUE(at::equal(Transformer(h, SmallWeights(h, 2, at::kFloat)).Forward(batch), expected));
+}
+
 INSTANTIATE_TEST_SUITE_P(All, Packing,
                          testing::Combine(testing::ValuesIn(kVariants), testing::Values(at::kFloat, at::kDouble)),
                          [](const auto& info) {

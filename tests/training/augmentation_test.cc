@@ -110,6 +110,18 @@ TEST(Augment, TimecutKeepsTwelveEventsWholeDaysAndTwoYears) {
   EXPECT_EQ(counts.size(), 8u);
 }
 
+TEST(Augment, TimecutLeavesOutTheLastEventOfItsDay) {
+  // Ten days of three events each, all of them past two years.
+  std::vector<Event> events;
+  for (int32_t k = 1; k <= 30; ++k) events.push_back({800 + (k - 1) / 3, 20, {100 * k + 1}});
+  const Document life = EncodeLife(7, {11}, events, 10000).document;
+  AugmentationOptions options;
+  options.timecut = 1;
+  std::set<size_t> counts;
+  for (uint64_t seed = 0; seed < 300; ++seed) counts.insert(EventsOf(Augmented(options, life, seed)).size());
+  EXPECT_THAT(counts, ElementsAre(14, 17, 20, 23, 26, 29));
+}
+
 TEST(Augment, NoiseMovesEventsByMinusFiveToFourDaysWithinBounds) {
   AugmentationOptions options;
   options.abspos_noise = 1;

@@ -106,7 +106,8 @@ TEST(Finetune, TwoRunsGiveTheSameHeadAndTrunk) {
 TEST(Finetune, AFrozenTrunkIsNoNewModel) {
   FinetuneOptions options = Options(3);
   options.freeze_trunk = true;
-  const auto before = BaseState();
+  std::map<std::string, at::Tensor> before;
+  for (const auto& [name, tensor] : BaseState()) before[name] = tensor.clone();
   const FinetuneResult result = Train(options);
   EXPECT_FALSE(result.weights.has_value());
   for (const auto& [name, tensor] : BaseState()) EXPECT_TRUE(at::equal(tensor, before.at(name))) << name;
@@ -191,6 +192,19 @@ TEST(Finetune, WhatIsWrittenIsWhatWasTrained) {
   EXPECT_FALSE(std::filesystem::exists(home + "/none"));
 }
 
+TEST(Finetune, ATrunkIsNotLeftWithoutItsHead) {
+  const std::string home = TemporaryFolder();
+  const FinetuneResult result = Train(Options(1));
+  const auto write = [&](const std::string& model, const std::string& head) {
+    WriteFinetuned(result, Base(), "sha256:base", World()->vocabulary().ToTsv(), home + model, home + head);
+  };
+  write("/model", "/head");
+  EXPECT_THROW(write("/second", "/head"), c10::ValueError);
+  EXPECT_FALSE(std::filesystem::exists(home + "/second"));
+  EXPECT_THROW(write("/model", "/other"), c10::ValueError);
+  EXPECT_TRUE(std::filesystem::exists(home + "/model")) << "the model of another run stays";
+}
+
 TEST(Finetune, ACallerCanStopIt) {
   int64_t steps = 0;
   EXPECT_FALSE(Finetune(Base(), *World(), Sector(), Options(2), LogLikelihood, [&](const FinetuneProgress& progress) {
@@ -233,6 +247,10 @@ TEST(Finetune, WhatCannotBeTrainedIsNamed) {
   std::vector<ClassTarget> nobody = Sector();
   nobody[0].class_of = [](int64_t person) { return World()->split(person) == Split::kTest ? -1 : 0; };
   EXPECT_THAT(error_of(nobody, Options(1)), HasSubstr("test split"));
+  std::vector<ClassTarget> half = {Sector()[0], Sector()[0]};
+  half[1].target.name = "half";
+  half[1].class_of = [](int64_t person) { return World()->split(person) == Split::kValidation ? -1 : 0; };
+  EXPECT_THAT(error_of(half, Options(1)), HasSubstr("target 'half': nobody of the corpus' validation split"));
   EXPECT_THAT(
       error_of(Sector(), Options(1), [](const PersonPredictions&) { return std::numeric_limits<double>::quiet_NaN(); }),
       HasSubstr("validation score of epoch 1"));
