@@ -79,6 +79,7 @@ CheckpointImportReport Describe(const CheckpointFile& file) {
   report.has_pretraining_heads = file.has_pretraining_heads;
   report.unused_tensors = file.unused_tensors;
   report.unused_entries = file.unused_entries;
+  if (!file.decoder.tensors.empty()) report.notes.emplace_back("decoder.* is a fine-tuned head: import-head takes it");
   return report;
 }
 
