@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <system_error>
 
+#include "server/artifact/file_lock.h"
 #include "server/artifact/output_file.h"
 
 namespace lifescope {
@@ -25,15 +26,6 @@ struct Descriptor {
   int fd;
   ~Descriptor() {
     if (fd >= 0) close(fd);
-  }
-};
-
-// Removes what is left at `path` at the end of the scope.
-struct RemovedFolder {
-  fs::path path;
-  ~RemovedFolder() {
-    std::error_code ignored;
-    fs::remove_all(path, ignored);
   }
 };
 
@@ -150,16 +142,32 @@ void MoveFolder(const std::string& from, const std::string& to) {
   SyncFolder(FolderOf(to));
 }
 
-void WriteFolderAtomically(const std::string& folder, const std::function<void(const std::string& partial)>& write) {
-  TORCH_CHECK_VALUE(!fs::exists(folder), folder, " exists: an artefact is never overwritten");
-  const RemovedFolder partial{HiddenBeside(fs::absolute(folder).string(), ".partial")};
+PartialFolder::PartialFolder(const std::string& folder)
+    : folder_(fs::absolute(WithoutSlash(folder)).string()), path_(HiddenBeside(folder_, ".partial")) {
+  TORCH_CHECK_VALUE(!fs::exists(folder_), folder, ": exists already; an artefact is never changed");
   std::error_code error;
-  fs::remove_all(partial.path, error);
-  fs::create_directories(partial.path, error);
-  TORCH_CHECK_VALUE(!error, partial.path.string(), ": cannot be made: ", error.message());
-  write(partial.path);
-  SyncFolder(partial.path);
-  MoveFolder(partial.path, folder);
+  fs::create_directories(FolderOf(folder_), error);
+  TORCH_CHECK_VALUE(!error, FolderOf(folder_), ": cannot be made: ", error.message());
+  lock_ = std::make_unique<FileLock>(path_ + ".lock", folder + ": another process is writing it");
+  fs::remove_all(path_, error);
+  fs::create_directory(path_, error);
+  TORCH_CHECK_VALUE(!error, path_, ": cannot be made: ", error.message());
+}
+
+PartialFolder::~PartialFolder() {
+  std::error_code ignored;
+  fs::remove_all(path_, ignored);
+}
+
+void PartialFolder::Publish() {
+  SyncFolder(path_);
+  MoveFolder(path_, folder_);
+}
+
+void WriteFolderAtomically(const std::string& folder, const std::function<void(const std::string& partial)>& write) {
+  PartialFolder partial(folder);
+  write(partial.path());
+  partial.Publish();
 }
 
 }  // namespace lifescope

@@ -10,6 +10,8 @@
 
 namespace lifescope {
 
+class FileLock;
+
 // A file mapped read-only. Immutable and thread-safe.
 class MappedFile {
  public:
@@ -49,9 +51,27 @@ std::string HiddenBeside(const std::string& path, const std::string& suffix);
 // Puts a finished folder in its place in one step, on disk when it returns. Throws c10::ValueError when `to` exists.
 void MoveFolder(const std::string& from, const std::string& to);
 
-// Makes a new artefact folder in one step: `write` fills the hidden folder beside it (".<name>.partial", emptied first)
-// whose path it is given, then that is renamed. When `write` throws, nothing is left. Throws c10::ValueError when
-// `folder` exists or cannot be made.
+// A new artefact folder while it is written: hidden beside its place (".<name>.partial"), emptied first of what a
+// killed writer left there, and removed again unless it is published. One writer per artefact.
+class PartialFolder {
+ public:
+  // Throws c10::ValueError when `folder` exists or cannot be made, or another process is writing it.
+  explicit PartialFolder(const std::string& folder);
+  ~PartialFolder();
+  PartialFolder(const PartialFolder&) = delete;
+  PartialFolder& operator=(const PartialFolder&) = delete;
+
+  const std::string& path() const { return path_; }
+  // Makes the folder visible in one step, on disk when it returns.
+  void Publish();
+
+ private:
+  const std::string folder_, path_;
+  std::unique_ptr<FileLock> lock_;
+};
+
+// Makes a new artefact folder in one step: `write` fills the partial folder, whose path it is given. When it throws,
+// nothing is left. Throws c10::ValueError as PartialFolder.
 void WriteFolderAtomically(const std::string& folder, const std::function<void(const std::string& partial)>& write);
 
 }  // namespace lifescope

@@ -210,6 +210,14 @@ Split Corpus::split(int64_t index) const {
   return static_cast<Split>(split_[index]);
 }
 
+std::vector<int64_t> Corpus::DocumentsOf(Split split) const {
+  std::vector<int64_t> indices;
+  for (int64_t i = 0; i < size(); ++i) {
+    if (this->split(i) == split) indices.push_back(i);
+  }
+  return indices;
+}
+
 int64_t Corpus::length(int64_t index) const {
   TORCH_CHECK_INDEX(index >= 0 && index < size(), "document ", index, ", expected 0 to ", size() - 1);
   return offsets_[index + 1] - offsets_[index];

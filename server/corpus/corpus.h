@@ -56,6 +56,8 @@ class Corpus {
   int64_t size() const { return manifest_.person_count; }
   int64_t person_id(int64_t index) const;
   Split split(int64_t index) const;
+  // Indices of a split's persons, ascending.
+  std::vector<int64_t> DocumentsOf(Split split) const;
   int64_t length(int64_t index) const;
   int32_t event_count(int64_t index) const;
   // A copy of one document.
@@ -96,14 +98,13 @@ class Corpus {
   std::vector<int64_t> by_person_;  // indices, in ascending order of person id
 };
 
-// Writes a corpus folder: rows are streamed to a hidden folder beside it (".<name>.partial-<pid>"), which is renamed at
-// the end, so that a stopped writer leaves no corpus. Destroying the writer removes the temporary folder; only a killed
-// process leaves one, which can be deleted. Memory does not grow with the documents. Not thread-safe.
+// Writes a corpus folder: rows are streamed to a hidden folder beside it (PartialFolder), which is renamed at the end,
+// so that a stopped writer leaves no corpus. Memory does not grow with the documents. Not thread-safe.
 class CorpusWriter {
  public:
-  // Throws c10::ValueError when `folder` exists or cannot be made.
-  CorpusWriter(std::string folder, Vocabulary vocabulary, int64_t max_length, Date reference_date, std::string origin,
-               std::vector<Trait> person_traits = {}, std::vector<Trait> event_traits = {});
+  // Throws c10::ValueError as PartialFolder.
+  CorpusWriter(const std::string& folder, Vocabulary vocabulary, int64_t max_length, Date reference_date,
+               std::string origin, std::vector<Trait> person_traits = {}, std::vector<Trait> event_traits = {});
   ~CorpusWriter();
 
   // `event_trait_values` holds event_count() * event_traits.size() values, event by event. Throws c10::ValueError on a

@@ -5,6 +5,8 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "server/artifact/json_object.h"
+
 namespace lifescope {
 namespace {
 
@@ -28,10 +30,9 @@ std::vector<Trait> TraitsFromJson(const Json& array) {
   return traits;
 }
 
-CorpusListing ListingFromJson(const std::string& path, const Json& json) {
-  TORCH_CHECK_VALUE(json.at("format") == kFormat && json.at("version") == kVersion, path, ": format ",
-                    json.at("format").dump(), " version ", json.at("version").dump(), ", expected \"", kFormat,
-                    "\" version ", kVersion);
+CorpusListing ListingFromJson(const Json& json) {
+  TORCH_CHECK_VALUE(json.at("format") == kFormat && json.at("version") == kVersion, "format ", json.at("format").dump(),
+                    " version ", json.at("version").dump(), ", expected \"", kFormat, "\" version ", kVersion);
   CorpusListing listing;
   CorpusManifest& manifest = listing.manifest;
   manifest.person_count = json.at("person_count").get<int64_t>();
@@ -42,7 +43,7 @@ CorpusListing ListingFromJson(const std::string& path, const Json& json) {
   manifest.origin = json.at("origin").get<std::string>();
   const std::string reference = json.at("reference_date").get<std::string>();
   const std::optional<Date> date = Date::Parse(reference);
-  TORCH_CHECK_VALUE(date.has_value(), path, ": reference_date is '", reference, "', expected YYYY-MM-DD");
+  TORCH_CHECK_VALUE(date.has_value(), "reference_date is '", reference, "', expected YYYY-MM-DD");
   manifest.reference_date = *date;
   for (int i = 0; i < 3; ++i) {
     manifest.split_person_counts[i] = json.at("split_person_counts").at(kSplitNames[i]).get<int64_t>();
@@ -51,18 +52,6 @@ CorpusListing ListingFromJson(const std::string& path, const Json& json) {
     listing.files[name] = {file.at("bytes").get<int64_t>(), file.at("sha256").get<std::string>()};
   }
   return listing;
-}
-
-// Calls `parse` and names the file in whatever the JSON library finds wrong.
-template <typename Parse>
-auto NamingFile(const std::string& path, const std::string& text, const Parse& parse) {
-  std::string fault;
-  try {
-    return parse(Json::parse(text));
-  } catch (const nlohmann::json::exception& e) {
-    fault = e.what();
-  }
-  TORCH_CHECK_VALUE(false, path, ": ", fault);
 }
 
 }  // namespace
@@ -91,11 +80,11 @@ std::string ToJson(const TraitListing& traits) {
 }
 
 CorpusListing ParseCorpusListing(const std::string& path, const std::string& text) {
-  return NamingFile(path, text, [&](const Json& json) { return ListingFromJson(path, json); });
+  return ParseJson(path, text, ListingFromJson);
 }
 
 TraitListing ParseTraitListing(const std::string& path, const std::string& text) {
-  return NamingFile(path, text, [](const Json& json) {
+  return ParseJson(path, text, [](const Json& json) {
     return TraitListing{TraitsFromJson(json.at("person")), TraitsFromJson(json.at("event"))};
   });
 }

@@ -1,9 +1,6 @@
 #include <c10/util/Exception.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <filesystem>
-#include <system_error>
 #include <utility>
 
 #include "server/artifact/artifact.h"
@@ -13,8 +10,6 @@
 
 namespace lifescope {
 namespace {
-
-namespace fs = std::filesystem;
 
 template <typename T, typename Value>
 void AppendAs(const std::vector<Value>& values, OutputFile& file) {
@@ -40,12 +35,6 @@ void CheckDistinctPersons(const std::string& path) {
   std::sort(ids.begin(), ids.end());
   const auto twice = std::adjacent_find(ids.begin(), ids.end());
   TORCH_CHECK_VALUE(twice == ids.end(), "person ", twice == ids.end() ? 0 : *twice, ": was written twice");
-}
-
-// "corpora/world/" -> "corpora/world".
-std::string WithoutTrailingSlash(std::string folder) {
-  while (folder.size() > 1 && folder.back() == '/') folder.pop_back();
-  return folder;
 }
 
 void CheckDocument(const Document& document, int64_t max_length, int32_t vocabulary_size) {
@@ -86,33 +75,21 @@ void CheckTraits(const Document& document, const char* kind, const std::vector<i
 }  // namespace
 
 struct CorpusWriter::Impl {
-  std::string folder;
-  std::string partial;
+  const std::string folder;
+  PartialFolder partial;
   Vocabulary vocabulary;
   TraitListing traits;
   CorpusListing listing;
   std::map<std::string, std::unique_ptr<OutputFile>> arrays;
-  bool created = false, finished = false;
+  bool finished = false;
 
-  ~Impl() {
-    if (!created || finished) return;
-    arrays.clear();
-    std::error_code ignored;
-    fs::remove_all(partial, ignored);
-  }
+  explicit Impl(const std::string& place) : folder(place), partial(place) {}
 
-  // Starts files in the temporary folder. One that a killed process of the same number left is in the way: remove it.
-  void Create() {
-    TORCH_CHECK_VALUE(!fs::exists(folder), folder, ": exists already; a corpus is never changed");
-    fs::remove_all(partial);
-    std::error_code error;
-    fs::create_directories(partial, error);
-    TORCH_CHECK_VALUE(!error, partial, ": cannot be created: ", error.message());
-    created = true;
+  void StartArrays() {
     std::vector<std::string> names = {"token.i32", "abspos.i32",  "age.i16",    "segment.u8",
                                       "event.i32", "offsets.i64", "person.i64", "split.u8"};
     if (HasTraits()) names.insert(names.end(), {"person_traits.i8", "event_traits.i8"});
-    for (const std::string& name : names) arrays[name] = std::make_unique<OutputFile>(partial + "/" + name);
+    for (const std::string& name : names) arrays[name] = std::make_unique<OutputFile>(partial.path() + "/" + name);
     AppendOne<int64_t>(0, *arrays["offsets.i64"]);
   }
 
@@ -121,30 +98,28 @@ struct CorpusWriter::Impl {
   void FinishFiles() {
     for (auto& [name, file] : arrays) listing.files[name] = file->Finish();
     arrays.clear();
-    CheckDistinctPersons(partial + "/person.i64");
+    CheckDistinctPersons(partial.path() + "/person.i64");
     WriteText(kVocabularyFile, vocabulary.ToTsv());
     if (HasTraits()) WriteText(kTraitsFile, ToJson(traits));
-    WriteFileAtomically(partial + "/" + kManifestFile, ToJson(listing));
+    WriteFileAtomically(partial.path() + "/" + kManifestFile, ToJson(listing));
   }
 
   void WriteText(const std::string& name, std::string_view text) {
-    WriteFileAtomically(partial + "/" + name, text);
+    WriteFileAtomically(partial.path() + "/" + name, text);
     listing.files[name] = {static_cast<int64_t>(text.size()), Sha256(text)};
   }
 };
 
-CorpusWriter::CorpusWriter(std::string folder, Vocabulary vocabulary, int64_t max_length, Date reference_date,
-                           std::string origin, std::vector<Trait> person_traits, std::vector<Trait> event_traits)
-    : impl_(std::make_unique<Impl>()) {
+CorpusWriter::CorpusWriter(const std::string& folder, Vocabulary vocabulary, int64_t max_length, Date reference_date,
+                           std::string origin, std::vector<Trait> person_traits, std::vector<Trait> event_traits) {
   TORCH_CHECK_VALUE(max_length > 0, "max_length is ", max_length, ", expected a positive number");
-  impl_->folder = WithoutTrailingSlash(std::move(folder));
-  impl_->partial = HiddenBeside(impl_->folder, ".partial-" + std::to_string(getpid()));
+  impl_ = std::make_unique<Impl>(folder);
   impl_->vocabulary = std::move(vocabulary);
   impl_->traits = {std::move(person_traits), std::move(event_traits)};
   impl_->listing.manifest.max_length = max_length;
   impl_->listing.manifest.reference_date = reference_date;
   impl_->listing.manifest.origin = std::move(origin);
-  impl_->Create();
+  impl_->StartArrays();
 }
 
 CorpusWriter::~CorpusWriter() = default;
@@ -183,7 +158,7 @@ void CorpusWriter::Finish() {
   TORCH_CHECK_VALUE(!impl_->finished, impl_->folder, ": is finished already");
   TORCH_CHECK_VALUE(impl_->listing.manifest.person_count > 0, impl_->folder, ": no document was added");
   impl_->FinishFiles();
-  MoveFolder(impl_->partial, impl_->folder);
+  impl_->partial.Publish();
   impl_->finished = true;
 }
 

@@ -1,8 +1,8 @@
 #include "server/corpus/import_report.h"
 
-#include <c10/util/Exception.h>
-
 #include <nlohmann/json.hpp>
+
+#include "server/artifact/json_object.h"
 
 namespace lifescope {
 namespace {
@@ -31,9 +31,7 @@ std::string TableImportReport::ToJson() const {
 }
 
 TableImportReport TableImportReport::Parse(const std::string& text) {
-  std::string fault;
-  try {
-    const Json json = Json::parse(text);
+  return ParseJson("import report", text, [](const Json& json) {
     TableImportReport report;
     report.person_count = json.at("person_count").get<int64_t>();
     report.event_count = json.at("event_count").get<int64_t>();
@@ -47,10 +45,7 @@ TableImportReport TableImportReport::Parse(const std::string& text) {
                                table.at("bad_row_samples").get<std::vector<std::string>>()});
     }
     return report;
-  } catch (const nlohmann::json::exception& e) {
-    fault = e.what();
-  }
-  TORCH_CHECK_VALUE(false, "import report: ", fault);
+  });
 }
 
 }  // namespace lifescope

@@ -1,11 +1,7 @@
 #include "server/corpus/import_work.h"
 
 #include <c10/util/Exception.h>
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -70,23 +66,11 @@ std::string Differences(const Json& a, const Json& b) {
 
 }  // namespace
 
-FolderLock::FolderLock(const std::string& folder) {
+ImportWork::ImportWork(std::string folder, const std::string& job, bool start_over) : folder_(std::move(folder)) {
   std::error_code error;
-  fs::create_directories(folder, error);
-  TORCH_CHECK_VALUE(!error, folder, ": cannot be made: ", error.message());
-  fd_ = open((folder + "/" + kLockFile).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-  TORCH_CHECK_VALUE(fd_ >= 0, folder, ": cannot be locked: ", std::generic_category().message(errno));
-  if (flock(fd_, LOCK_EX | LOCK_NB) == 0) return;
-  const int fault = errno;
-  close(fd_);
-  TORCH_CHECK_VALUE(fault != EWOULDBLOCK, folder, ": another import is at work in it");
-  TORCH_CHECK_VALUE(false, folder, ": cannot be locked: ", std::generic_category().message(fault));
-}
-
-FolderLock::~FolderLock() { close(fd_); }
-
-ImportWork::ImportWork(std::string folder, const std::string& job, bool start_over)
-    : folder_(std::move(folder)), lock_(folder_) {
+  fs::create_directories(folder_, error);
+  TORCH_CHECK_VALUE(!error, folder_, ": cannot be made: ", error.message());
+  lock_ = std::make_unique<FileLock>(PathOf(kLockFile), folder_ + ": another import is at work in it");
   if (fs::exists(PathOf(kJobFile)) && !start_over) {
     CheckJob(job);
     if (fs::exists(PathOf(kStateFile))) Load();

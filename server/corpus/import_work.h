@@ -3,8 +3,10 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 
+#include "server/artifact/file_lock.h"
 #include "server/artifact/output_file.h"
 #include "server/corpus/csv.h"
 #include "server/corpus/import_report.h"
@@ -24,19 +26,6 @@ struct ImportState {
   // From kJoined on: the lives in lives.records.
   int64_t life_count = 0;
   TableImportReport report;
-};
-
-// Makes a folder and keeps other processes out of it; the kernel lets go however the process ends. Throws
-// c10::ValueError naming the folder when another has it or it cannot be locked.
-class FolderLock {
- public:
-  explicit FolderLock(const std::string& folder);
-  ~FolderLock();
-  FolderLock(const FolderLock&) = delete;
-  FolderLock& operator=(const FolderLock&) = delete;
-
- private:
-  int fd_;
 };
 
 // One process at a time: the folder is locked until the object goes. Not thread-safe. Throws c10::ValueError naming
@@ -62,7 +51,7 @@ class ImportWork {
   void RemoveUnlisted() const;
 
   std::string folder_;
-  FolderLock lock_;
+  std::unique_ptr<FileLock> lock_;
   ImportState state_;
 };
 

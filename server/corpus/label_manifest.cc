@@ -8,6 +8,8 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "server/artifact/json_object.h"
+
 namespace lifescope {
 namespace {
 
@@ -64,15 +66,7 @@ std::string ToJson(const LabelListing& listing) {
 }
 
 LabelListing ParseLabelListing(const std::string& path, const std::string& text) {
-  std::string fault;
-  try {
-    return ListingFromJson(Json::parse(text));
-  } catch (const nlohmann::json::exception& e) {
-    fault = e.what();
-  } catch (const c10::ValueError& e) {
-    fault = e.what_without_backtrace();
-  }
-  TORCH_CHECK_VALUE(false, path, ": ", fault);
+  return ParseJson(path, text, ListingFromJson);
 }
 
 void CheckLabelColumns(const std::vector<LabelColumn>& columns) {

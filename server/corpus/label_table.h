@@ -84,7 +84,7 @@ class LabelTableWriter {
  public:
   // Throws c10::ValueError when `folder` exists or cannot be made, or a column cannot be: its name, no values of a
   // category. `corpus` must outlive the writer.
-  LabelTableWriter(std::string folder, const Corpus& corpus, std::vector<LabelColumn> columns);
+  LabelTableWriter(const std::string& folder, const Corpus& corpus, std::vector<LabelColumn> columns);
   ~LabelTableWriter();
 
   // The next value of a column, in the order of LabelTable::Row, NaN for a missing one. Throws c10::ValueError on a

@@ -1,9 +1,6 @@
 #include <c10/util/Exception.h>
-#include <unistd.h>
 
 #include <cmath>
-#include <filesystem>
-#include <system_error>
 #include <utility>
 
 #include "server/artifact/artifact.h"
@@ -14,8 +11,6 @@
 namespace lifescope {
 namespace {
 
-namespace fs = std::filesystem;
-
 template <typename T>
 void AppendAs(double value, OutputFile& file) {
   const T stored = static_cast<T>(value);
@@ -25,32 +20,20 @@ void AppendAs(double value, OutputFile& file) {
 }  // namespace
 
 struct LabelTableWriter::Impl {
-  std::string folder, partial;
+  PartialFolder partial;
   const Corpus& corpus;
   LabelListing listing;
   std::vector<std::unique_ptr<OutputFile>> files;
 
-  ~Impl() {
-    files.clear();
-    std::error_code ignored;
-    fs::remove_all(partial, ignored);
-  }
+  Impl(const std::string& folder, const Corpus& described, std::vector<LabelColumn> columns)
+      : partial(folder), corpus(described), listing{described.digest(), std::move(columns), {}} {}
 };
 
-LabelTableWriter::LabelTableWriter(std::string folder, const Corpus& corpus, std::vector<LabelColumn> columns) {
+LabelTableWriter::LabelTableWriter(const std::string& folder, const Corpus& corpus, std::vector<LabelColumn> columns) {
   CheckLabelColumns(columns);
-  TORCH_CHECK_VALUE(!fs::exists(folder), folder, ": exists already; a label table is never changed");
-  const fs::path path(folder);
-  std::string partial = path.parent_path() / ".";
-  partial += path.filename().string() + ".partial-" + std::to_string(getpid());
-  LabelListing listing{corpus.digest(), std::move(columns), {}};
-  impl_.reset(new Impl{std::move(folder), std::move(partial), corpus, std::move(listing), {}});
-  fs::remove_all(impl_->partial);
-  std::error_code error;
-  fs::create_directories(impl_->partial, error);
-  TORCH_CHECK_VALUE(!error, impl_->partial, ": cannot be created: ", error.message());
+  impl_ = std::make_unique<Impl>(folder, corpus, std::move(columns));
   for (const LabelColumn& column : impl_->listing.columns) {
-    impl_->files.push_back(std::make_unique<OutputFile>(impl_->partial + "/" + LabelFileName(column)));
+    impl_->files.push_back(std::make_unique<OutputFile>(impl_->partial.path() + "/" + LabelFileName(column)));
   }
 }
 
@@ -76,8 +59,8 @@ void LabelTableWriter::Finish() {
     TORCH_CHECK_VALUE(rows == expected, "label column ", column.name, ": ", rows, " values, expected ", expected,
                       ", one per ", ToString(column.scope));
   }
-  WriteFileAtomically(impl_->partial + "/" + kLabelManifestFile, ToJson(listing));
-  MoveFolder(impl_->partial, impl_->folder);
+  WriteFileAtomically(impl_->partial.path() + "/" + kLabelManifestFile, ToJson(listing));
+  impl_->partial.Publish();
 }
 
 }  // namespace lifescope

@@ -3,32 +3,29 @@
 #include <c10/util/Exception.h>
 
 #include <algorithm>
-#include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
-#include <set>
 #include <vector>
 
-#include "server/artifact/artifact.h"
+#include "server/artifact/json_object.h"
 
 namespace lifescope {
 namespace {
 
 using Json = nlohmann::json;
-using Keys = std::set<std::string>;
 
-const Keys kBaseKeys{"d_in",
-                     "d_sae",
-                     "dtype",
-                     "device",
-                     "apply_b_dec_to_input",
-                     "normalize_activations",
-                     "reshape_activations",
-                     "metadata",
-                     "architecture"};
+const JsonKeys kBaseKeys{"d_in",
+                         "d_sae",
+                         "dtype",
+                         "device",
+                         "apply_b_dec_to_input",
+                         "normalize_activations",
+                         "reshape_activations",
+                         "metadata",
+                         "architecture"};
 
-// Keys beside the base keys. Those that only steer training are known, so that checkpoints are read too.
-const std::map<std::string, Keys> kArchitectureKeys{
+// JsonKeys beside the base keys. Those that only steer training are known, so that checkpoints are read too.
+const std::map<std::string, JsonKeys> kArchitectureKeys{
     {"standard", {"decoder_init_norm", "l1_coefficient", "lp_norm", "l1_warm_up_steps"}},
     {"gated", {"decoder_init_norm", "l1_coefficient", "lp_norm", "l1_warm_up_steps"}},
     {"jumprelu",
@@ -44,123 +41,51 @@ const std::map<std::string, Keys> kArchitectureKeys{
       "topk_threshold_lr", "matryoshka_widths", "use_matryoshka_aux_loss"}},
 };
 
-// Keys of the flat form. The second set only describes: it moves into "metadata".
-const Keys kFlatKeys{"architecture",
-                     "d_in",
-                     "d_sae",
-                     "activation_fn",
-                     "activation_fn_kwargs",
-                     "apply_b_dec_to_input",
-                     "finetuning_scaling_factor",
-                     "normalize_activations",
-                     "reshape_activations",
-                     "dtype",
-                     "device"};
-const Keys kFlatMetadataKeys{"context_size",
-                             "model_name",
-                             "model_class_name",
-                             "hook_name",
-                             "hook_layer",
-                             "hook_point_layer",
-                             "hook_head_index",
-                             "prepend_bos",
-                             "dataset_path",
-                             "dataset_trust_remote_code",
-                             "sae_lens_version",
-                             "sae_lens_training_version",
-                             "model_from_pretrained_kwargs",
-                             "seqpos_slice",
-                             "exclude_special_tokens",
-                             "neuronpedia_id"};
+// JsonKeys of the flat form. The second set only describes: it moves into "metadata".
+const JsonKeys kFlatKeys{"architecture",
+                         "d_in",
+                         "d_sae",
+                         "activation_fn",
+                         "activation_fn_kwargs",
+                         "apply_b_dec_to_input",
+                         "finetuning_scaling_factor",
+                         "normalize_activations",
+                         "reshape_activations",
+                         "dtype",
+                         "device"};
+const JsonKeys kFlatMetadataKeys{"context_size",
+                                 "model_name",
+                                 "model_class_name",
+                                 "hook_name",
+                                 "hook_layer",
+                                 "hook_point_layer",
+                                 "hook_head_index",
+                                 "prepend_bos",
+                                 "dataset_path",
+                                 "dataset_trust_remote_code",
+                                 "sae_lens_version",
+                                 "sae_lens_training_version",
+                                 "model_from_pretrained_kwargs",
+                                 "seqpos_slice",
+                                 "exclude_special_tokens",
+                                 "neuronpedia_id"};
 const std::map<std::string, std::string> kFlatRenames{
     {"hook_point", "hook_name"}, {"hook_point_head_index", "hook_head_index"}, {"activation_fn_str", "activation_fn"}};
 
-std::string Join(const Keys& names) {
-  std::string text;
-  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
-  return text;
-}
-
-// A value for an error message, of bounded length and depth.
-std::string Show(const Json& value) {
-  if (value.is_structured()) return std::string("an ") + value.type_name();
-  const std::string text = value.dump(-1, ' ', false, Json::error_handler_t::replace);
-  return text.size() <= 80 ? text : text.substr(0, 80) + "...";
-}
-
-// One JSON object of a file; every access says what it expects.
-class Object {
- public:
-  Object(const Json& value, std::string where) : value_(value), where_(std::move(where)) {
-    TORCH_CHECK_VALUE(value_.is_object(), where_, " is ", Show(value_), ", expected an object");
-  }
-
-  bool Has(const std::string& key) const { return value_.contains(key); }
-
-  const Json& At(const std::string& key) const {
-    TORCH_CHECK_VALUE(Has(key), where_, ": key '", key, "' is missing");
-    return value_.at(key);
-  }
-
-  template <typename Predicate>
-  const Json& Checked(const std::string& key, const std::string& expected, Predicate holds) const {
-    const Json& value = At(key);
-    TORCH_CHECK_VALUE(holds(value), where_, ": key '", key, "' is ", Show(value), ", expected ", expected);
-    return value;
-  }
-
-  bool Bool(const std::string& key) const {
-    return Checked(key, "true or false", [](const Json& v) { return v.is_boolean(); });
-  }
-  int64_t PositiveInteger(const std::string& key) const {
-    return Checked(key, "a positive integer",
-                   [](const Json& v) { return v.is_number_integer() && v > 0 && v <= INT32_MAX; });
-  }
-  double PositiveNumber(const std::string& key) const {
-    return Checked(key, "a positive number",
-                   [](const Json& v) { return v.is_number() && v > 0 && std::isfinite(v.get<double>()); });
-  }
-  std::string OneOf(const std::string& key, const Keys& values) const {
-    return Checked(key, "one of: " + Join(values),
-                   [&](const Json& v) { return v.is_string() && values.count(v.get<std::string>()) > 0; });
-  }
-  std::string Text(const std::string& key) const {
-    return Checked(key, "a non-empty string",
-                   [](const Json& v) { return v.is_string() && !v.get<std::string>().empty(); });
-  }
-  void OnlyKeys(const Keys& known) const {
-    for (const auto& item : value_.items()) {
-      TORCH_CHECK_VALUE(known.count(item.key()) > 0, where_, ": unknown key '", item.key(),
-                        "', expected only: ", Join(known));
-    }
-  }
-
- private:
-  const Json& value_;
-  std::string where_;
-};
-
-Json ParseFile(const std::string& path) {
-  const std::string text = ReadFile(path);
-  Json value = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-  TORCH_CHECK_VALUE(!value.is_discarded(), path, " is not JSON");
-  return value;
-}
-
-void CheckArchitecture(const Object& config, const std::string& path) {
+void CheckArchitecture(const JsonObject& config, const std::string& path) {
   const std::string architecture = config.Text("architecture");
-  Keys supported;
+  JsonKeys supported;
   for (const auto& [name, keys] : kArchitectureKeys) supported.insert(name);
   TORCH_CHECK_VALUE(supported.count(architecture) > 0, path, ": architecture '", architecture,
                     "' is not supported; supported: ", Join(supported));
 }
 
 // In the flat form, topk is an activation function of the standard architecture.
-void MoveActivationFunction(const Object& flat, const std::string& path, Json& nested) {
+void MoveActivationFunction(const JsonObject& flat, const std::string& path, Json& nested) {
   const std::string function = flat.Has("activation_fn") ? flat.OneOf("activation_fn", {"relu", "topk"}) : "relu";
   const std::string architecture = nested["architecture"];
   const Json arguments = flat.Has("activation_fn_kwargs") ? flat.At("activation_fn_kwargs") : Json::object();
-  const Object kwargs(arguments, path + ": activation_fn_kwargs");
+  const JsonObject kwargs(arguments, path + ": activation_fn_kwargs");
   if (function == "topk") {
     TORCH_CHECK_VALUE(architecture == "standard" || architecture == "topk", path,
                       ": activation function topk with architecture '", architecture, "', expected standard or topk");
@@ -184,9 +109,9 @@ Json NestFlatConfig(const Json& original, const std::string& path) {
     renamed[key] = item.value();
   }
   if (!renamed.contains("architecture")) renamed["architecture"] = "standard";
-  const Object flat(renamed, path);
+  const JsonObject flat(renamed, path);
   CheckArchitecture(flat, path);
-  Keys known = kFlatKeys;
+  JsonKeys known = kFlatKeys;
   known.insert(kFlatMetadataKeys.begin(), kFlatMetadataKeys.end());
   flat.OnlyKeys(known);
   if (flat.Has("finetuning_scaling_factor")) {
@@ -212,7 +137,7 @@ Json NestFlatConfig(const Json& original, const std::string& path) {
   return nested;
 }
 
-DictionaryInfo ReadInfo(const Object& metadata) {
+DictionaryInfo ReadInfo(const JsonObject& metadata) {
   DictionaryInfo info;
   info.hook_point = metadata.Text("hook_name");
   if (metadata.Has("model_name")) info.model = metadata.Text("model_name");
@@ -225,11 +150,11 @@ DictionaryInfo ReadInfo(const Object& metadata) {
 }
 
 SaeLensConfig ReadNested(const Json& json, const std::string& path) {
-  const Object config(json, path);
+  const JsonObject config(json, path);
   CheckArchitecture(config, path);
   SaeLensConfig result;
   result.architecture = config.Text("architecture");
-  Keys known = kArchitectureKeys.at(result.architecture);
+  JsonKeys known = kArchitectureKeys.at(result.architecture);
   known.insert(kBaseKeys.begin(), kBaseKeys.end());
   config.OnlyKeys(known);
   for (const std::string& key : kBaseKeys) config.At(key);
@@ -252,15 +177,15 @@ SaeLensConfig ReadNested(const Json& json, const std::string& path) {
   if (config.Has("rescale_acts_by_decoder_norm")) {
     result.rescale_acts_by_decoder_norm = config.Bool("rescale_acts_by_decoder_norm");
   }
-  result.info = ReadInfo(Object(config.At("metadata"), path + ": metadata"));
+  result.info = ReadInfo(JsonObject(config.At("metadata"), path + ": metadata"));
   return result;
 }
 
 }  // namespace
 
 SaeLensConfig ReadSaeLensConfig(const std::string& path) {
-  const Json json = ParseFile(path);
-  TORCH_CHECK_VALUE(json.is_object(), path, " is ", Show(json), ", expected an object");
+  const Json json = ReadJsonFile(path);
+  TORCH_CHECK_VALUE(json.is_object(), path, " is ", ShowJson(json), ", expected an object");
   const bool is_flat = !json.contains("metadata");
   SaeLensConfig config = ReadNested(is_flat ? NestFlatConfig(json, path) : json, path);
   config.is_flat = is_flat;
@@ -268,8 +193,8 @@ SaeLensConfig ReadSaeLensConfig(const std::string& path) {
 }
 
 double ReadActivationScaler(const std::string& path) {
-  const Json json = ParseFile(path);
-  const Object scaler(json, path);
+  const Json json = ReadJsonFile(path);
+  const JsonObject scaler(json, path);
   scaler.OnlyKeys({"scaling_factor"});
   return scaler.PositiveNumber("scaling_factor");
 }

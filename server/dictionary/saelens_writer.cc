@@ -1,10 +1,6 @@
 #include <ATen/ATen.h>
-#include <c10/util/Exception.h>
-#include <unistd.h>
 
-#include <filesystem>
 #include <nlohmann/json.hpp>
-#include <system_error>
 
 #include "server/artifact/artifact.h"
 #include "server/artifact/safetensors.h"
@@ -12,8 +8,6 @@
 
 namespace lifescope {
 namespace {
-
-namespace fs = std::filesystem;
 
 // The version of the format. SAELens takes a file without it for one of the flat form before version 6.
 constexpr char kFormatVersion[] = "6.18.0";
@@ -35,44 +29,18 @@ std::string ConfigText(const TopKTrainer::Weights& weights, int64_t k, const Dic
   return config.dump(2) + "\n";
 }
 
-// Removes a half-written folder unless it has been renamed into place.
-struct PartialFolder {
-  fs::path path;
-  explicit PartialFolder(fs::path p) : path(std::move(p)) {
-    std::error_code ignored;
-    fs::remove_all(path, ignored);
-  }
-  ~PartialFolder() {
-    std::error_code ignored;
-    fs::remove_all(path, ignored);
-  }
-};
-
-void CreateFolders(const fs::path& path) {
-  std::error_code error;
-  fs::create_directories(path, error);
-  TORCH_CHECK_VALUE(!error, "cannot create folder ", path.string(), ": ", error.message());
-}
-
 }  // namespace
 
 void WriteSaeLensTopK(const std::string& folder, const TopKTrainer::Weights& weights, int64_t k,
                       const DictionaryInfo& info) {
-  fs::path target = fs::absolute(folder).lexically_normal();
-  if (!target.has_filename()) target = target.parent_path();
-  std::error_code error;
-  TORCH_CHECK_VALUE(!fs::exists(target) || fs::is_empty(target, error), target.string(),
-                    " exists already, expected a path where nothing is");
-  const PartialFolder partial(target.string() + ".partial-" + std::to_string(getpid()));
-  CreateFolders(partial.path);
+  PartialFolder partial(folder);
   const auto stored = [](const at::Tensor& tensor) { return tensor.to(at::kCPU, at::kFloat).contiguous(); };
-  WriteSafetensors(partial.path / "sae_weights.safetensors", {{"W_enc", stored(weights.w_enc)},
-                                                              {"W_dec", stored(weights.w_dec)},
-                                                              {"b_enc", stored(weights.b_enc)},
-                                                              {"b_dec", stored(weights.b_dec)}});
-  WriteFileAtomically(partial.path / "cfg.json", ConfigText(weights, k, info));
-  fs::rename(partial.path, target, error);
-  TORCH_CHECK_VALUE(!error, "cannot rename ", partial.path.string(), " to ", target.string(), ": ", error.message());
+  WriteSafetensors(partial.path() + "/sae_weights.safetensors", {{"W_enc", stored(weights.w_enc)},
+                                                                 {"W_dec", stored(weights.w_dec)},
+                                                                 {"b_enc", stored(weights.b_enc)},
+                                                                 {"b_dec", stored(weights.b_dec)}});
+  WriteFileAtomically(partial.path() + "/cfg.json", ConfigText(weights, k, info));
+  partial.Publish();
 }
 
 }  // namespace lifescope

@@ -222,14 +222,6 @@ class TestCounts {
   int64_t tokens_ = 0;
 };
 
-std::vector<int64_t> DocumentsOf(const Corpus& corpus, Split split) {
-  std::vector<int64_t> indices;
-  for (int64_t i = 0; i < corpus.size(); ++i) {
-    if (corpus.split(i) == split) indices.push_back(i);
-  }
-  return indices;
-}
-
 }  // namespace
 
 std::vector<TraitMatch> MatchTraits(const Transformer& model, const Dictionary& dictionary, const Corpus& corpus,
@@ -243,8 +235,8 @@ std::vector<TraitMatch> MatchTraits(const Transformer& model, const Dictionary& 
                                              : "corpus: no traits, expected a corpus whose traits are known");
   const CorpusScanOptions scan{options.hook_point, options.n_slots, options.batch_tokens};
   CheckScan(model, dictionary, corpus, scan);
-  const std::vector<int64_t> validation = DocumentsOf(corpus, Split::kValidation);
-  const std::vector<int64_t> test = DocumentsOf(corpus, Split::kTest);
+  const std::vector<int64_t> validation = corpus.DocumentsOf(Split::kValidation);
+  const std::vector<int64_t> test = corpus.DocumentsOf(Split::kTest);
   const int64_t total = static_cast<int64_t>(2 * validation.size() + test.size());
   int64_t before = 0;
   const auto pass = [&](const std::vector<int64_t>& indices, const DocumentVisitor& visit) {

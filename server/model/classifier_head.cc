@@ -6,10 +6,10 @@
 #include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
-#include <set>
 #include <utility>
 
 #include "server/artifact/artifact.h"
+#include "server/artifact/json_object.h"
 #include "server/artifact/safetensors.h"
 #include "server/model/named_tensors.h"
 
@@ -19,7 +19,6 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr char kDescriptionFile[] = "head.json", kTensorFile[] = "head.safetensors";
-constexpr int64_t kMostOutputs = 1 << 20;
 
 struct NamedLink {
   const char* name;
@@ -51,80 +50,20 @@ DecoderShape ShapeOf(const HeadDescription& description, Decoder& decoder) {
   return shape;
 }
 
-// One object of head.json; every error names the file and the field, and no field stays unread.
-class ObjectReader {
- public:
-  ObjectReader(const Json& object, std::string where) : object_(object), where_(std::move(where)) {
-    TORCH_CHECK_VALUE(object.is_object(), where_, " is ", Shown(object), ", expected an object");
-  }
-
-  const Json& Field(const char* name) {
-    read_.insert(name);
-    TORCH_CHECK_VALUE(object_.contains(name), where_, ": field '", name, "' is missing");
-    return object_[name];
-  }
-  std::string Text(const char* name) {
-    const Json& value = Field(name);
-    TORCH_CHECK_VALUE(value.is_string(), Named(name), Shown(value), ", expected text");
-    return value.get<std::string>();
-  }
-  int64_t Size(const char* name) {
-    const Json& value = Field(name);
-    TORCH_CHECK_VALUE(value.is_number_integer() && value > 0 && value <= kMostOutputs, Named(name), Shown(value),
-                      ", expected an integer from 1 to ", kMostOutputs);
-    return value.get<int64_t>();
-  }
-  double Positive(const char* name) {
-    const Json& value = Field(name);
-    TORCH_CHECK_VALUE(value.is_number() && value > 0.0 && value < 1.0, Named(name), Shown(value),
-                      ", expected a number between 0 and 1");
-    return value.get<double>();
-  }
-  const Json& List(const char* name) {
-    const Json& value = Field(name);
-    TORCH_CHECK_VALUE(value.is_array() && !value.empty(), Named(name), Shown(value), ", expected a list");
-    return value;
-  }
-  // The text of an object that may be absent.
-  std::string OptionalObject(const char* name) {
-    if (!object_.contains(name)) return "";
-    const Json& value = Field(name);
-    TORCH_CHECK_VALUE(value.is_object(), Named(name), Shown(value), ", expected an object");
-    return value.dump();
-  }
-  void CheckAllRead() const {
-    for (const auto& [name, value] : object_.items()) {
-      TORCH_CHECK_VALUE(read_.count(name) > 0, where_, ": field '", name, "' is unknown");
-    }
-  }
-
- private:
-  std::string Named(const char* name) const { return where_ + ": field '" + name + "' is "; }
-  static std::string Shown(const Json& value) { return value.dump().substr(0, 80); }
-
-  const Json& object_;
-  const std::string where_;
-  std::set<std::string> read_;
-};
-
 PredictedTarget ParseTarget(const Json& json, const std::string& where) {
-  ObjectReader reader(json, where);
-  PredictedTarget target;
-  target.name = reader.Text("name");
-  for (const Json& name : reader.List("classes")) {
-    TORCH_CHECK_VALUE(name.is_string(), where, ": field 'classes' holds ", name.dump().substr(0, 80),
-                      ", expected text");
-    target.classes.push_back(name.get<std::string>());
-  }
-  reader.CheckAllRead();
+  const JsonObject object(json, where);
+  object.OnlyKeys({"name", "classes"});
+  PredictedTarget target{object.Text("name"), {}};
+  const Json& classes = object.Checked("classes", "a list of names", [](const Json& v) {
+    return v.is_array() && std::all_of(v.begin(), v.end(), [](const Json& name) { return name.is_string(); });
+  });
+  for (const Json& name : classes) target.classes.push_back(name.get<std::string>());
   return target;
 }
 
-Link ParseLink(const std::string& name, const std::string& path) {
-  for (const NamedLink& known : kLinks) {
-    if (name == known.name) return known.link;
-  }
-  TORCH_CHECK_VALUE(false, path, ": field 'link' is '", name, "', expected softmax or sigsoftmax");
+Link ParseLink(const JsonObject& object) {
+  const std::string name = object.OneOf("link", {kLinks[0].name, kLinks[1].name});
+  return name == kLinks[0].name ? kLinks[0].link : kLinks[1].link;
 }
 
 // What head.json holds.
@@ -135,30 +74,34 @@ struct HeadFile {
 };
 
 HeadFile ParseHeadFile(const std::string& path) {
-  Json json;
-  try {
-    json = Json::parse(ReadFile(path));
-  } catch (const Json::exception& error) {
-    TORCH_CHECK_VALUE(false, path, ": not JSON: ", error.what());
-  }
-  ObjectReader reader(json, path);
+  const Json json = ReadJsonFile(path);
+  const JsonObject object(json, path);
   HeadFile file;
-  file.kind = reader.Text("kind");
+  file.kind = object.Text("kind");
   const Decoder decoder = DecoderOfKind(file.kind);
-  file.shape.hidden_size = reader.Size("hidden_size");
-  if (std::holds_alternative<FlatDecoder>(decoder)) file.shape.hidden_ff = reader.Size("hidden_ff");
-  if (std::holds_alternative<OrdinalDecoder>(decoder)) file.shape.context_count = reader.Size("context_count");
+  JsonKeys known{"kind", "hidden_size", "link", "epsilon", "model_digest", "n_slots", "targets", "training"};
+  const auto size = [&](const char* key) {
+    known.insert(key);
+    return object.PositiveInteger(key);
+  };
+  file.shape.hidden_size = size("hidden_size");
+  if (std::holds_alternative<FlatDecoder>(decoder)) file.shape.hidden_ff = size("hidden_ff");
+  if (std::holds_alternative<OrdinalDecoder>(decoder)) file.shape.context_count = size("context_count");
+  object.OnlyKeys(known);
+
   HeadDescription& description = file.description;
-  description.model_digest = reader.Text("model_digest");
-  description.n_slots = reader.Size("n_slots");
-  description.link = ParseLink(reader.Text("link"), path);
-  description.epsilon = reader.Positive("epsilon");
-  const Json& targets = reader.List("targets");
+  description.model_digest = object.Text("model_digest");
+  description.n_slots = object.PositiveInteger("n_slots");
+  description.link = ParseLink(object);
+  description.epsilon = object.PositiveNumber("epsilon");
+  const Json& targets =
+      object.Checked("targets", "a list with a target", [](const Json& v) { return v.is_array() && !v.empty(); });
   for (size_t i = 0; i < targets.size(); ++i) {
     description.targets.push_back(ParseTarget(targets[i], path + ": targets[" + std::to_string(i) + "]"));
   }
-  description.training = reader.OptionalObject("training");
-  reader.CheckAllRead();
+  if (object.Has("training")) {
+    description.training = object.Checked("training", "an object", [](const Json& v) { return v.is_object(); }).dump();
+  }
   file.shape.output_count = static_cast<int64_t>(targets.size() * description.targets.front().classes.size());
   return file;
 }

@@ -110,6 +110,14 @@ Weights InitializeWeights(const Hyperparameters& h, uint64_t seed, const Initial
   return w;
 }
 
+void RedrawProjections(const Hyperparameters& hyperparameters, const std::function<uint64_t()>& next_seed,
+                       Weights& weights) {
+  for (BlockWeights& block : weights.blocks) {
+    block.projection = DrawProjection(hyperparameters.num_random_features, hyperparameters.head_dim(), next_seed())
+                           .to(block.projection.options());
+  }
+}
+
 at::Tensor DrawProjection(int64_t features, int64_t head_dim, uint64_t seed) {
   Initializer draw(seed);
   std::vector<at::Tensor> blocks;

@@ -102,6 +102,10 @@ inline Weights InitializeWeights(const Hyperparameters& hyperparameters, uint64_
   return InitializeWeights(hyperparameters, seed, Initialization::Open(gate));
 }
 
+// Draws the projections of all layers anew, each from the next seed. Replaces tensors, never writes into them.
+void RedrawProjections(const Hyperparameters& hyperparameters, const std::function<uint64_t()>& next_seed,
+                       Weights& weights);
+
 // A FAVOR+ projection matrix [features, head_dim] (blocks of orthonormal rows with Gaussian norms), from `seed`.
 at::Tensor DrawProjection(int64_t features, int64_t head_dim, uint64_t seed);
 

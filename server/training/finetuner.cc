@@ -66,7 +66,10 @@ class FinetuneRun {
   bool TrainEpoch(int64_t epoch, FinetuneProgress& progress,
                   const std::function<bool(const FinetuneProgress&)>& on_progress);
   PersonPredictions Predict(Split split) const;
-  void RedrawProjections();
+  void Redraw() {
+    RedrawProjections(
+        hyperparameters_, [this] { return random_.NextBits(); }, weights_);
+  }
 
   Decoder CopyOfDecoder() const { return Cloned(decoder_); }
   std::optional<Weights> CopyOfWeights() const {
@@ -243,14 +246,6 @@ PersonPredictions FinetuneRun::Predict(Split split) const {
   return {persons.indices, at::cat(probabilities), at::cat(classes)};
 }
 
-void FinetuneRun::RedrawProjections() {
-  for (BlockWeights& block : weights_.blocks) {
-    block.projection =
-        DrawProjection(hyperparameters_.num_random_features, hyperparameters_.head_dim(), random_.NextBits())
-            .to(block.projection.options());
-  }
-}
-
 void CheckOptions(const Corpus& corpus, const std::vector<ClassTarget>& targets, const FinetuneOptions& options,
                   const Hyperparameters& hyperparameters) {
   TORCH_CHECK_VALUE(!targets.empty(), "targets: none, expected at least one");
@@ -306,7 +301,7 @@ std::optional<FinetuneResult> Finetune(const Transformer& base, const Corpus& co
       kept.best_epoch = epoch;
       kept.validation_score = progress.validation_score;
     }
-    if (!options.freeze_trunk && options.redraw_projections) run.RedrawProjections();
+    if (!options.freeze_trunk && options.redraw_projections) run.Redraw();
   }
   run.Restore(kept);
   kept.test = run.Predict(Split::kTest);

@@ -16,18 +16,10 @@ namespace {
 // Documents of one validation forward.
 constexpr size_t kValidationBatch = 16;
 
-std::vector<int64_t> DocumentsOf(const Corpus& corpus, Split split) {
-  std::vector<int64_t> documents;
-  for (int64_t i = 0; i < corpus.size(); ++i) {
-    if (corpus.split(i) == split) documents.push_back(i);
-  }
-  return documents;
-}
-
 }  // namespace
 
 ExampleStream::ExampleStream(const Corpus& corpus, const PretrainOptions& options)
-    : corpus_(corpus), options_(options), random_(options.seed), documents_(DocumentsOf(corpus, Split::kTrain)) {
+    : corpus_(corpus), options_(options), random_(options.seed), documents_(corpus.DocumentsOf(Split::kTrain)) {
   TORCH_CHECK_VALUE(!documents_.empty(), "the corpus's training split is empty");
   random_.Shuffle(documents_);
 }
@@ -74,8 +66,8 @@ void ExampleStream::Restore(const SavedState& state) {
 }
 
 std::vector<PretrainBatch> ValidationBatches(const Corpus& corpus, const PretrainOptions& options) {
-  std::vector<int64_t> documents = DocumentsOf(corpus, Split::kValidation);
-  if (documents.empty()) documents = DocumentsOf(corpus, Split::kTrain);
+  std::vector<int64_t> documents = corpus.DocumentsOf(Split::kValidation);
+  if (documents.empty()) documents = corpus.DocumentsOf(Split::kTrain);
   documents.resize(std::min(documents.size(), static_cast<size_t>(options.validation_documents)));
   Random random(options.seed + 2);
   std::vector<PretrainBatch> batches;
@@ -96,7 +88,7 @@ std::vector<PretrainBatch> ValidationBatches(const Corpus& corpus, const Pretrai
 
 double UnigramLoss(const Corpus& corpus, const PretrainOptions& options, const std::vector<PretrainBatch>& batches) {
   std::vector<double> counts(corpus.vocabulary().size(), 1);
-  for (const int64_t index : DocumentsOf(corpus, Split::kTrain)) {
+  for (const int64_t index : corpus.DocumentsOf(Split::kTrain)) {
     Document document = corpus.DocumentAt(index);
     Clip(options.n_slots, document);
     for (int64_t i = 0; i < document.length(); ++i) {

@@ -103,7 +103,10 @@ BatchGradient PretrainRun::NextGradient() {
 
 PretrainStep PretrainRun::Step() {
   // Before the step: the weights that are validated and kept have been trained with their projections.
-  if (RedrawIsDue()) RedrawProjections();
+  if (RedrawIsDue()) {
+    RedrawProjections(
+        hyperparameters_, [this] { return projection_random_.NextBits(); }, weights_);
+  }
   BatchGradient batch = NextGradient();
   TORCH_CHECK_VALUE(std::isfinite(batch.loss), "the loss of step ", step_ + 1, " is ", batch.loss,
                     ": the learning rate ", options_.learning_rate, " is too high for this model");
@@ -134,13 +137,6 @@ bool PretrainRun::RedrawIsDue() {
   const bool epoch_is_over = options_.redraw_each_epoch && examples_.epoch() != redrawn_epoch_;
   redrawn_epoch_ = examples_.epoch();
   return interval_is_over || epoch_is_over;
-}
-
-void PretrainRun::RedrawProjections() {
-  for (BlockWeights& block : weights_.blocks) {
-    block.projection = DrawProjection(hyperparameters_.num_random_features, hyperparameters_.head_dim(),
-                                      projection_random_.NextBits());
-  }
 }
 
 double PretrainRun::Validate() {

@@ -63,7 +63,6 @@ class PretrainRun {
   BatchGradient NextGradient();
   void Update(std::vector<at::Tensor>& gradients);
   bool RedrawIsDue();
-  void RedrawProjections();
 
   PretrainOptions options_;  // with n_slots and max_length filled in
   const Hyperparameters hyperparameters_;

@@ -2,20 +2,16 @@
 
 #include <ATen/core/Tensor.h>
 #include <c10/util/Exception.h>
-#include <fcntl.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include <cerrno>
+#include <charconv>
 #include <chrono>
 #include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <system_error>
 
 #include "server/artifact/artifact.h"
+#include "server/artifact/file_lock.h"
 #include "server/artifact/safetensors.h"
 #include "server/training/learning_curve.h"
 #include "server/training/pretrain_run.h"
@@ -41,34 +37,6 @@ struct RunFiles {
 
   const fs::path model;
   const std::string checkpoint, losses, lock;
-};
-
-// The right to train a model, for as long as it lives: two runs of one name would replace each other's files.
-class RunLock {
- public:
-  explicit RunLock(const RunFiles& files) : path_(files.lock) {
-    for (;;) {
-      fd_ = open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-      TORCH_CHECK_VALUE(fd_ >= 0, path_, ": cannot be opened: ", std::generic_category().message(errno));
-      const bool is_held = flock(fd_, LOCK_EX | LOCK_NB) != 0;
-      if (is_held) close(fd_);
-      TORCH_CHECK_VALUE(!is_held, files.model.string(), ": another process is training it");
-      struct stat status;
-      if (fstat(fd_, &status) == 0 && status.st_nlink > 0) return;
-      // Whoever had it removed the file after it was opened here.
-      close(fd_);
-    }
-  }
-  ~RunLock() {
-    unlink(path_.c_str());
-    close(fd_);
-  }
-  RunLock(const RunLock&) = delete;
-  RunLock& operator=(const RunLock&) = delete;
-
- private:
-  const std::string path_;
-  int fd_ = -1;
 };
 
 double SecondsSince(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
@@ -175,7 +143,8 @@ PretrainResult Pretrain(const Corpus& corpus, const std::string& model_folder, c
                         const std::function<bool(const PretrainProgress&)>& on_progress,
                         const PretrainSession& session) {
   const RunFiles files(model_folder);
-  const RunLock lock(files);
+  // Two runs of one name would replace each other's files.
+  const FileLock lock(files.lock, files.model.string() + ": another process is training it");
   const bool is_published = fs::exists(files.model);
   TORCH_CHECK_VALUE(!is_published || (session.resume && fs::exists(files.checkpoint)), model_folder,
                     " exists: a model is never overwritten");
@@ -214,7 +183,12 @@ PretrainResult Pretrain(const Corpus& corpus, const std::string& model_folder, c
 
 StoppedRun FindStoppedRun(const std::string& model_folder) {
   const SafetensorsFile file = OpenCheckpoint(RunFiles(model_folder));
-  return {Metadata(file, kRunId), std::stoll(Metadata(file, kStep))};
+  const std::string& text = Metadata(file, kStep);
+  StoppedRun stopped{Metadata(file, kRunId), 0};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), stopped.step);
+  TORCH_CHECK_VALUE(error == std::errc() && end == text.data() + text.size(), file.path(), ": metadata '", kStep,
+                    "' is '", text, "', expected a whole number");
+  return stopped;
 }
 
 }  // namespace lifescope

@@ -130,6 +130,19 @@ TEST(WriteFolderAtomically, ASlashAtTheEndChangesNothing) {
   EXPECT_THAT(FilesIn(home + "/name"), testing::ElementsAre("new"));
 }
 
+TEST(PartialFolder, HasOneWriter) {
+  const std::string home = TemporaryFolder();
+  {
+    PartialFolder first(home + "/name");
+    WriteFileAtomically(first.path() + "/file", "1");
+    EXPECT_THAT(ErrorOf([&] { PartialFolder second(home + "/name/"); }),
+                HasSubstr("name/: another process is writing it"));
+    first.Publish();
+  }
+  EXPECT_THAT(FilesIn(home), testing::ElementsAre("name"));
+  EXPECT_EQ(ReadFile(home + "/name/file"), "1");
+}
+
 TEST(WriteFolderAtomically, IgnoresWhatAKilledWriterLeftAndOverwritesNothing) {
   const std::string home = TemporaryFolder();
   std::filesystem::create_directories(home + "/.name.partial");

@@ -12,13 +12,14 @@
 #include "server/artifact/artifact.h"
 #include "server/corpus/world.h"
 #include "tests/support/golden.h"
+#include "tests/training/tiny_corpus.h"
 
 namespace lifescope {
 namespace {
 
 using testing::HasSubstr;
 
-constexpr int64_t kMaxLength = 48;
+constexpr int64_t kMaxLength = kTinyMaxLength;
 
 const std::shared_ptr<const Corpus>& World() {
   static const std::shared_ptr<const Corpus> world = [] {
@@ -34,15 +35,7 @@ const std::shared_ptr<const Corpus>& World() {
 
 const Transformer& Base() {
   static const Transformer base = [] {
-    Hyperparameters h;
-    h.hidden_size = 16;
-    h.hidden_ff = 32;
-    h.n_encoders = 2;
-    h.n_heads = 4;
-    h.n_local = 2;
-    h.local_window_size = 8;
-    h.num_random_features = 8;
-    h.max_length = kMaxLength;
+    Hyperparameters h = TinyShape();
     h.vocab_size = World()->vocabulary().size();
     return Transformer(h, InitializeWeights(h, 3, 0.5));
   }();
