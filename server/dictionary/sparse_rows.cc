@@ -39,8 +39,9 @@ T Dot(const T* __restrict a, const T* __restrict b, int64_t width) {
 
 }  // namespace
 
-SparseActivations KeepNonZero(const at::Tensor& dense) {
-  const at::Tensor mask = dense != 0;
+SparseActivations KeepNonZero(const at::Tensor& dense) { return KeepWhere(dense, dense != 0); }
+
+SparseActivations KeepWhere(const at::Tensor& dense, const at::Tensor& mask) {
   SparseActivations active;
   active.row_offsets = OffsetsOf(mask.sum(1));
   active.features = mask.nonzero().select(1, 1).to(at::kCPU, at::kInt).contiguous();
@@ -59,6 +60,12 @@ SparseActivations KeepTopK(const at::Tensor& pre_activations, int64_t k) {
   active.values = values.masked_select(mask);
   active.feature_count = pre_activations.size(1);
   return active;
+}
+
+SparseActivations KeepEntries(const SparseActivations& active, const at::Tensor& kept) {
+  const at::Tensor kept_before = at::cat({at::zeros({1}, at::kLong), kept.to(at::kLong).cumsum(0)});
+  return {kept_before.index_select(0, active.row_offsets), active.features.masked_select(kept),
+          active.values.masked_select(kept), active.feature_count};
 }
 
 SparseActivations Concatenate(const std::vector<SparseActivations>& parts) {

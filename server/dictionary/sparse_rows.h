@@ -17,6 +17,12 @@ SparseActivations KeepNonZero(const at::Tensor& dense);
 // Of the k largest entries of each row of `pre_activations` [rows, features], those above 0.
 SparseActivations KeepTopK(const at::Tensor& pre_activations, int64_t k);
 
+// The entries of `dense` [rows, features] where `mask` is true.
+SparseActivations KeepWhere(const at::Tensor& dense, const at::Tensor& mask);
+
+// The entries of `active` for which `kept` (BOOL [active]) is true.
+SparseActivations KeepEntries(const SparseActivations& active, const at::Tensor& kept);
+
 // The rows of all parts, in order. At least one part.
 SparseActivations Concatenate(const std::vector<SparseActivations>& parts);
 

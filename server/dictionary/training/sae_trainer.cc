@@ -1,0 +1,132 @@
+#include "server/dictionary/training/sae_trainer.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+#include <c10/util/Exception.h>
+
+#include <cmath>
+#include <utility>
+#include <vector>
+
+namespace lifescope {
+namespace {
+
+const char kStep[] = "step";
+const char kStatePrefix[] = "state.";
+
+const at::Tensor& TensorOfState(const std::map<std::string, at::Tensor>& state, const std::string& name,
+                                at::IntArrayRef sizes) {
+  const auto found = state.find(name);
+  TORCH_CHECK_VALUE(found != state.end(), "trainer state: tensor '", name, "' is missing");
+  TORCH_CHECK_VALUE(found->second.sizes() == sizes, "trainer state: tensor '", name, "' has shape ",
+                    found->second.sizes(), ", expected ", sizes);
+  return found->second;
+}
+
+}  // namespace
+
+SaeTrainer::SaeTrainer(std::shared_ptr<const Objective> objective, const SaeTrainerOptions& options)
+    : objective_(std::move(objective)), options_(options) {
+  CheckSchedule(options_.schedule);
+  TORCH_CHECK_VALUE(options_.gradient_clip >= 0, "gradient_clip is ", options_.gradient_clip, ", expected 0 or more");
+  TORCH_CHECK_VALUE(options_.sparsity_warmup_steps >= 0, "sparsity_warmup_steps is ", options_.sparsity_warmup_steps,
+                    ", expected 0 or more");
+  TORCH_CHECK_VALUE(options_.dtype == at::kFloat || options_.dtype == at::kDouble, "dtype is ", options_.dtype,
+                    ", expected Float or Double");
+  for (const auto& [name, value] : objective_->Initialise(options_.seed)) {
+    parameters_[name] = value.to(options_.dtype).contiguous().clone();
+    adam_[name] = {at::zeros_like(parameters_[name]), at::zeros_like(parameters_[name]), 0};
+  }
+  state_ = objective_->InitialState();
+}
+
+TrainingRows SaeTrainer::Checked(const TrainingRows& rows) const {
+  const auto checked = [&](const char* name, const at::Tensor& tensor, int64_t width) {
+    TORCH_CHECK_VALUE(tensor.dim() == 2 && tensor.size(0) > 0 && tensor.size(1) == width, name, " rows have shape ",
+                      tensor.sizes(), ", expected [at least 1, ", width, "]");
+    return tensor.to(options_.dtype).contiguous();
+  };
+  const at::Tensor input = checked("input", rows.input, objective_->input_dim());
+  if (rows.target.is_same(rows.input)) return {input, input};
+  const at::Tensor target = checked("target", rows.target, objective_->output_dim());
+  TORCH_CHECK_VALUE(target.size(0) == input.size(0), "there are ", target.size(0), " target rows, expected as many as ",
+                    "input rows, ", input.size(0));
+  return {input, target};
+}
+
+SaeStep SaeTrainer::Step(const TrainingRows& given) {
+  const c10::NoGradGuard no_grad;
+  const TrainingRows rows = Checked(given);
+  // Changes of this step's own are made on copies until the loss is known to be finite.
+  Parameters parameters = parameters_;
+  if (step_ == 0) objective_->InitialiseFromRows(rows, parameters);
+  if (options_.constraint.normalise == DecoderConstraint::Normalise::kBeforeForward) {
+    parameters[kDecoder] = parameters[kDecoder].clone();
+    NormaliseRows(options_.constraint.norm_epsilon, parameters[kDecoder]);
+  }
+  const TrainingContext context{step_, SparsityScaleAt(options_.sparsity_warmup_steps, step_)};
+  Evaluation evaluation = objective_->Evaluate(parameters, state_, rows, context);
+  TORCH_CHECK_VALUE(std::isfinite(evaluation.loss), "step ", step_, ": the loss is ", evaluation.loss,
+                    ", expected a finite number");
+  parameters_ = std::move(parameters);
+  state_ = std::move(evaluation.next_state);
+  raw_gradients_ = std::move(evaluation.gradients);
+  Update();
+
+  const double count = static_cast<double>(rows.input.size(0));
+  const double deviation = (rows.target - rows.target.mean(0)).square().sum().item<double>();
+  return {evaluation.loss, std::move(evaluation.terms), evaluation.figures.squared_error / deviation,
+          evaluation.figures.active_entries / count, evaluation.figures.dead_feature_count};
+}
+
+void SaeTrainer::Update() {
+  using Normalise = DecoderConstraint::Normalise;
+  const DecoderConstraint& constraint = options_.constraint;
+  if (constraint.normalise == Normalise::kBeforeUpdate) NormaliseRows(constraint.norm_epsilon, parameters_[kDecoder]);
+  applied_gradients_.clear();
+  std::vector<at::Tensor> gradients;
+  for (const auto& [name, raw] : raw_gradients_) {
+    applied_gradients_[name] = constraint.project_gradient && name == kDecoder
+                                   ? OrthogonalTo(parameters_[kDecoder], raw, constraint.projection_epsilon)
+                                   : raw.clone();
+    gradients.push_back(applied_gradients_[name]);
+  }
+  if (options_.gradient_clip > 0) ClipGradientNorm(gradients, options_.gradient_clip);
+  AdamOptions adam = options_.adam;
+  adam.learning_rate = RateAt(options_.schedule, step_);
+  for (const auto& [name, gradient] : applied_gradients_) AdamStep(adam, gradient, parameters_[name], adam_[name]);
+  if (constraint.normalise == Normalise::kAfterUpdate) NormaliseRows(constraint.norm_epsilon, parameters_[kDecoder]);
+  ++step_;
+}
+
+std::map<std::string, at::Tensor> SaeTrainer::State() const {
+  std::map<std::string, at::Tensor> out;
+  for (const auto& [name, parameter] : parameters_) {
+    out[name] = parameter.clone();
+    SaveAdamState(name, adam_.at(name), out);
+  }
+  for (const auto& [name, tensor] : state_) out[kStatePrefix + name] = tensor.clone();
+  out[kStep] = at::scalar_tensor(step_, at::kLong);
+  return out;
+}
+
+void SaeTrainer::Restore(const std::map<std::string, at::Tensor>& saved) {
+  Parameters parameters;
+  std::map<std::string, AdamState> adam;
+  ObjectiveState state;
+  for (const auto& [name, parameter] : parameters_) {
+    parameters[name] = TensorOfState(saved, name, parameter.sizes()).to(options_.dtype).contiguous().clone();
+    TensorOfState(saved, name + ".first_moment", parameter.sizes());
+    TensorOfState(saved, name + ".second_moment", parameter.sizes());
+    adam[name] = LoadAdamState(name, saved);
+  }
+  for (const auto& [name, tensor] : state_) {
+    state[name] = TensorOfState(saved, kStatePrefix + name, tensor.sizes()).to(tensor.scalar_type()).clone();
+  }
+  step_ = TensorOfState(saved, kStep, {}).item<int64_t>();
+  parameters_ = std::move(parameters);
+  adam_ = std::move(adam);
+  state_ = std::move(state);
+}
+
+}  // namespace lifescope

@@ -1,0 +1,76 @@
+// The training loop of every dictionary: schedule, gradient, decoder constraint, clipping, optimiser, counters.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "server/dictionary/training/decoder_constraint.h"
+#include "server/dictionary/training/objective.h"
+#include "server/dictionary/training/rate_schedule.h"
+#include "server/optimizer/adam.h"
+
+namespace lifescope {
+
+struct SaeTrainerOptions {
+  RateSchedule schedule;
+  // Its learning_rate is not read: the schedule gives it.
+  AdamOptions adam;
+  // Over all gradients together, after projection. 0: none.
+  double gradient_clip = 0;
+  DecoderConstraint constraint;
+  // Steps over which the sparsity coefficient rises linearly from 0.
+  int64_t sparsity_warmup_steps = 0;
+  uint64_t seed = 0;
+  at::ScalarType dtype = at::kFloat;
+};
+
+// What one step did.
+struct SaeStep {
+  double loss = 0;
+  std::map<std::string, double> terms;
+  double fvu = 0;  // squared error / squared deviation from the batch mean; not finite for equal rows
+  double l0 = 0;   // mean active features per row
+  int64_t dead_feature_count = 0;
+};
+
+// Not thread-safe. Deterministic: the same options and batches give the same weights on the same build and thread
+// count; a restored trainer goes on to the bit.
+class SaeTrainer {
+ public:
+  // Throws c10::ValueError naming the option that is out of range.
+  SaeTrainer(std::shared_ptr<const Objective> objective, const SaeTrainerOptions& options);
+
+  // One optimiser step. Throws c10::ValueError, and changes nothing, when a shape is wrong or the loss is not finite.
+  SaeStep Step(const TrainingRows& rows);
+  int64_t step_count() const { return step_; }
+
+  // Everything that is needed to go on, as copies: parameters under their names, "<name>.first_moment",
+  // "<name>.second_moment" and "<name>.step" of Adam, "state.<name>" of the objective, and "step".
+  std::map<std::string, at::Tensor> State() const;
+  // Takes over a State; other names are ignored. Throws c10::ValueError, and changes nothing, on a missing tensor or
+  // one of another shape.
+  void Restore(const std::map<std::string, at::Tensor>& state);
+
+  const Parameters& parameters() const { return parameters_; }
+  const ObjectiveState& state() const { return state_; }
+  // Of the last step, before and after projection and clipping.
+  const Parameters& raw_gradients() const { return raw_gradients_; }
+  const Parameters& applied_gradients() const { return applied_gradients_; }
+
+ private:
+  TrainingRows Checked(const TrainingRows& rows) const;
+  void Update();
+
+  std::shared_ptr<const Objective> objective_;
+  SaeTrainerOptions options_;
+  int64_t step_ = 0;
+  Parameters parameters_, raw_gradients_, applied_gradients_;
+  std::map<std::string, AdamState> adam_;  // of every parameter, from the start
+  ObjectiveState state_;
+};
+
+}  // namespace lifescope
