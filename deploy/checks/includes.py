@@ -15,10 +15,13 @@ ENGINE = {
     "server/corpus": ["server/artifact"],
     "server/model": ["server/artifact"],
     "server/dictionary": ["server/artifact", "server/optimizer"],
+    "server/dictionary/files": ["server/artifact", "server/optimizer", "server/dictionary"],
+    "server/dictionary/training": ["server/artifact", "server/optimizer", "server/dictionary"],
+    "server/dictionary/baselines": ["server/artifact", "server/optimizer", "server/dictionary"],
     "server/training": ["server/artifact", "server/optimizer", "server/plot", "server/corpus", "server/model"],
     "server/intervention": ["server/artifact", "server/corpus", "server/model", "server/dictionary"],
     "server/evaluation": ["server/artifact", "server/corpus", "server/model", "server/dictionary", "server/intervention"],
-    "server/runtime": ["server/artifact", "server/corpus", "server/model", "server/dictionary"],
+    "server/runtime": ["server/artifact", "server/corpus", "server/model", "server/dictionary", "server/dictionary/files"],
 }
 SERVICE = {
     "storage": [],

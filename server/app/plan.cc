@@ -82,7 +82,7 @@ class Planner {
     if (index < static_cast<int64_t>(used.size())) return absl::OkStatus();
     RETURN_IF_ERROR(CheckFits(*artifact, field));
     used.push_back(artifact);
-    plan_.run.dictionaries.push_back({artifact->dictionary, artifact->hook_point});
+    plan_.run.dictionaries.push_back({artifact->dictionary, artifact->hook_point, artifact->is_transcoder});
     return absl::OkStatus();
   }
 

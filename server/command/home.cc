@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "server/dictionary/files/saelens.h"
 #include "server/runtime/device.h"
 
 namespace lifescope {

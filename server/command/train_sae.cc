@@ -16,6 +16,7 @@
 #include "server/command/end_line.h"
 #include "server/command/home.h"
 #include "server/command/progress_bar.h"
+#include "server/dictionary/files/saelens.h"
 #include "server/dictionary/topk_trainer.h"
 #include "server/training/activation_stream.h"
 #include "server/training/saved_state.h"
@@ -132,7 +133,7 @@ class SaeRun {
   }
 
   void Finish(double seconds) {
-    WriteSaeLensTopK(folder_, trainer_->Fold(scale_), flags_.k, {flags_.model, flags_.hook});
+    WriteSaeLens(folder_, trainer_->Fold(scale_), {flags_.model, flags_.hook});
     std::filesystem::remove(checkpoint_);
     const LoadedDictionary written = OpenDictionary(flags_.home, flags_.name);
     PrintEndLine(

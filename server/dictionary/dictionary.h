@@ -1,5 +1,5 @@
-// A dictionary: a set of directions with an encoder and a decoder over one hook point. Maths on vectors; it
-// knows nothing of models.
+// A dictionary: a set of directions with an encoder and a decoder, over one hook point (a sparse autoencoder) or from
+// one to another (a transcoder). Maths on vectors; it knows nothing of models.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -22,14 +22,16 @@ struct SparseActivations {
   int64_t rows() const { return row_offsets.size(0) - 1; }
 };
 
-// A sparse autoencoder at inference. Const and thread-safe. Encode takes raw activations of the hook point:
-// normalisation is part of the dictionary.
+// A sparse autoencoder or transcoder at inference. Const and thread-safe. Encode takes raw activations of the hook
+// point: normalisation is part of the dictionary.
 class Dictionary {
  public:
   virtual ~Dictionary() = default;
 
   // Width of the vectors that it reads.
   virtual int64_t activation_dim() const = 0;
+  // Width of the vectors that it writes; activation_dim() unless it is a transcoder.
+  virtual int64_t output_dim() const { return activation_dim(); }
   virtual int64_t feature_count() const = 0;
   // "standard", "gated", "jumprelu", "topk".
   virtual std::string architecture() const = 0;
@@ -38,17 +40,18 @@ class Dictionary {
   // width is wrong.
   virtual at::Tensor Encode(const at::Tensor& x) const = 0;
 
-  // Reconstruction of raw activations: [rows, feature_count] -> [rows, activation_dim]. `x` are the rows that
-  // were encoded: normalisations that depend on the row (layer_norm, constant_norm_rescale) are undone with it.
+  // Reconstruction of raw activations: [rows, feature_count] -> [rows, output_dim]. `x` are the rows that were encoded:
+  // normalisations that depend on the row (layer_norm, constant_norm_rescale) are undone with it, and a skip transcoder
+  // adds its linear part of it.
   virtual at::Tensor Decode(const at::Tensor& feature_activations, const at::Tensor& x) const = 0;
 
   // What a change of feature activations adds to raw activations: `change` [rows, features.size()] of `features`
-  // -> [rows, activation_dim]. Exactly zero where the change is zero. Throws c10::IndexError for a feature that is
+  // -> [rows, output_dim]. Exactly zero where the change is zero. Throws c10::IndexError for a feature that is
   // not there.
   virtual at::Tensor DecodeChange(const at::Tensor& change, const std::vector<int64_t>& features,
                                   const at::Tensor& x) const = 0;
 
-  // [feature_count, activation_dim]: what each feature adds per unit of activation (before undoing per-row
+  // [feature_count, output_dim]: what each feature adds per unit of activation (before undoing per-row
   // normalisation).
   virtual at::Tensor DecoderDirections() const = 0;
 
@@ -63,6 +66,8 @@ SparseActivations EncodeSparse(const Dictionary& dictionary, const at::Tensor& x
 struct DictionaryInfo {
   std::string model;       // name of the model it was trained on
   std::string hook_point;  // "blocks.1.hook_resid_post"
+  // Of a transcoder, what it predicts: "blocks.1.hook_mlp_out". Empty: hook_point.
+  std::string output_hook_point = {};
 };
 
 struct LoadedDictionary {
@@ -70,13 +75,12 @@ struct LoadedDictionary {
   DictionaryInfo info;
   // SHA-256 over the lines "<name> <digest of the file>" of the files that were read.
   std::string digest;
-};
 
-// Reads a SAELens (6) folder {cfg.json, sae_weights.safetensors} strictly: an unknown or missing key, an
-// unknown or missing tensor, a wrong shape, a non-finite value, an unsupported architecture or normalisation:
-// each throws c10::ValueError naming file, thing, found and expected. `dtype` is kFloat or kDouble. The flat cfg.json
-// of versions before 6 and checkpoints of training are read too (batchtopk and matryoshka_batchtopk act as jumprelu);
-// an input factor in activation_scaler.json and decoder norms that selection asks for are folded into the weights.
-LoadedDictionary LoadSaeLens(const std::string& folder, at::ScalarType dtype, at::Device device);
+  // Whether it predicts another place than the one that it reads.
+  bool is_transcoder() const {
+    return dictionary->output_dim() != dictionary->activation_dim() ||
+           !(info.output_hook_point.empty() || info.output_hook_point == info.hook_point);
+  }
+};
 
 }  // namespace lifescope

@@ -51,6 +51,7 @@ at::Tensor Sae::Decode(const at::Tensor& feature_activations, const at::Tensor& 
   at::Tensor out = at::addmm(weights_.b_dec, feature_activations, weights_.w_dec);
   if (statistics.scale.defined()) out = out * statistics.scale;
   if (statistics.mean.defined()) out = out + statistics.mean;
+  if (weights_.w_skip.defined()) out = at::addmm(out, x, weights_.w_skip.t());
   return out;
 }
 
@@ -64,7 +65,7 @@ at::Tensor Sae::DecodeChange(const at::Tensor& change, const std::vector<int64_t
   }
   const at::Tensor chosen = at::tensor(features, at::kLong).to(device());
   const at::Tensor out = at::mm(change, weights_.w_dec.index_select(0, chosen));
-  // The decoder is linear, so b_dec and the mean cancel; only the scale of the row is left.
+  // The decoder is linear, so b_dec, the mean and the skip cancel; only the scale of the row is left.
   const RowStatistics statistics = StatisticsOf(x);
   return statistics.scale.defined() ? out * statistics.scale : out;
 }

@@ -20,17 +20,20 @@ enum class Normalisation {
 
 struct SaeWeights {
   at::Tensor w_enc;  // [activation_dim, feature_count]
-  at::Tensor w_dec;  // [feature_count, activation_dim]
-  at::Tensor b_dec;  // [activation_dim]
+  at::Tensor w_dec;  // [feature_count, output_dim]
+  at::Tensor b_dec;  // [output_dim]
   // Whether the encoder sees x - b_dec.
   bool apply_b_dec_to_input = true;
   Normalisation normalisation = Normalisation::kNone;
+  // [output_dim, activation_dim]: a skip transcoder adds x w_skip^T to what it decodes. Undefined: not there.
+  at::Tensor w_skip = {};
 };
 
 // A variant adds its own weights and its activation function.
 class Sae : public Dictionary {
  public:
   int64_t activation_dim() const override { return weights_.w_enc.size(0); }
+  int64_t output_dim() const override { return weights_.w_dec.size(1); }
   int64_t feature_count() const override { return weights_.w_enc.size(1); }
   at::Tensor Encode(const at::Tensor& x) const override;
   at::Tensor Decode(const at::Tensor& feature_activations, const at::Tensor& x) const override;

@@ -166,12 +166,16 @@ void TopKTrainer::Restore(const std::map<std::string, at::Tensor>& state) {
   step_ = step;
 }
 
-TopKTrainer::Weights TopKTrainer::Fold(double scale) const {
+DictionaryWeights TopKTrainer::Fold(double scale) const {
   TORCH_CHECK_VALUE(std::isfinite(scale) && scale > 0, "scale is ", scale, ", expected a finite number above 0");
   // relu and top-k commute with a positive factor: with biases / scale the encoder of raw rows gives features / scale,
   // and the decoder brings these back to raw rows.
-  return {parameters_.at(kEncoder).t().contiguous(), parameters_.at(kEncoderBias) / scale,
-          parameters_.at(kDecoder).t().clone(), parameters_.at(kDecoderBias) / scale};
+  return {"topk",
+          {{"W_enc", parameters_.at(kEncoder).t().contiguous()},
+           {"b_enc", parameters_.at(kEncoderBias) / scale},
+           {"W_dec", parameters_.at(kDecoder).t().clone()},
+           {"b_dec", parameters_.at(kDecoderBias) / scale}},
+          options_.k};
 }
 
 }  // namespace lifescope

@@ -8,7 +8,7 @@
 #include <map>
 #include <string>
 
-#include "server/dictionary/dictionary.h"
+#include "server/dictionary/weights.h"
 #include "server/optimizer/adam.h"
 
 namespace lifescope {
@@ -72,13 +72,7 @@ class TopKTrainer {
 
   // The dictionary as it is now, for raw activations = rows / scale: the scale is folded into the biases. Features
   // are then in units of the raw activations (the trainer's values / scale), and directions keep unit norm.
-  struct Weights {
-    at::Tensor w_enc;  // [activation_dim, feature_count]
-    at::Tensor b_enc;  // [feature_count]
-    at::Tensor w_dec;  // [feature_count, activation_dim], unit rows
-    at::Tensor b_dec;  // [activation_dim]
-  };
-  Weights Fold(double scale) const;
+  DictionaryWeights Fold(double scale) const;
 
   // Access for parity tests, under dictionary_learning's names (encoder.weight, encoder.bias, decoder.weight,
   // b_dec): parameters, and the gradients of the last step before and after projection and clipping.
@@ -97,10 +91,5 @@ class TopKTrainer {
   std::map<std::string, AdamState> adam_;  // of every parameter, from the start
   at::Tensor rows_since_fired_;            // INT64 [feature_count]
 };
-
-// Writes a SAELens 6 folder {cfg.json, sae_weights.safetensors} of architecture "topk" in float32, in one step: the
-// folder appears whole. Throws c10::ValueError when it exists already (and is not empty) or cannot be written.
-void WriteSaeLensTopK(const std::string& folder, const TopKTrainer::Weights& weights, int64_t k,
-                      const DictionaryInfo& info);
 
 }  // namespace lifescope

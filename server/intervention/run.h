@@ -42,6 +42,8 @@ std::vector<int64_t> ResolvePositions(const Positions& positions, const Document
 struct RunDictionary {
   std::shared_ptr<const Dictionary> dictionary;
   HookPoint hook_point;
+  // It predicts another place than hook_point: its features can be read there, not edited.
+  bool is_transcoder = false;
 };
 
 // A fine-tuned head of a run. Hook points call it by this name.

@@ -57,13 +57,15 @@ class Validator {
 
   void CheckDictionaries() const {
     for (size_t i = 0; i < run_.dictionaries.size(); ++i) {
-      const auto& [dictionary, point] = run_.dictionaries[i];
+      const auto& [dictionary, point, is_transcoder] = run_.dictionaries[i];
       const std::string field = At("dictionaries", i);
       TORCH_CHECK_VALUE(dictionary != nullptr, field, ": null, expected a dictionary");
       CheckTokenPoint(point, field + ".hook_point");
       const int64_t width = WidthAt(point, hyperparameters_);
       TORCH_CHECK_VALUE(dictionary->activation_dim() == width, field, ": reads vectors of ",
                         dictionary->activation_dim(), ", expected ", width, ", the width of ", point.ToString());
+      TORCH_CHECK_VALUE(is_transcoder || dictionary->output_dim() == width, field, ": writes vectors of ",
+                        dictionary->output_dim(), ", expected ", width, " or a transcoder");
       TORCH_CHECK_VALUE(dictionary->dtype() == model_.dtype() && dictionary->device() == model_.device(), field, ": ",
                         dictionary->dtype(), " on ", dictionary->device(), ", expected ", model_.dtype(), " on ",
                         model_.device(), " as the model");
@@ -185,6 +187,9 @@ class Validator {
   }
   void CheckTarget(const FeatureTarget& target, const Edit&, const std::string& field) const {
     CheckDictionary(target.dictionary, field + ".features.dictionary");
+    TORCH_CHECK_VALUE(!run_.dictionaries[target.dictionary].is_transcoder, field,
+                      ".features.dictionary: a transcoder, which does not reconstruct what it reads; expected a sparse "
+                      "autoencoder: features of a transcoder can be read, not edited");
     TORCH_CHECK_VALUE(!target.features.empty(), field, ".features.features: none, expected at least one");
     CheckIndices(target.features, run_.dictionaries[target.dictionary].dictionary->feature_count(),
                  field + ".features.features", "feature");

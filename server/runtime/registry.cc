@@ -9,6 +9,8 @@
 #include <stdexcept>
 #include <utility>
 
+#include "server/dictionary/files/saelens.h"
+
 namespace lifescope {
 namespace {
 
@@ -72,7 +74,8 @@ DictionaryArtifact LoadDictionaryArtifact(const std::string& folder, const std::
           loaded.dictionary,
           std::move(audit),
           loaded.info.model,
-          HookPoint::Parse(loaded.info.hook_point)};
+          HookPoint::Parse(loaded.info.hook_point),
+          loaded.is_transcoder()};
 }
 
 HeadArtifact LoadHeadArtifact(const std::string& folder, const std::string& name,

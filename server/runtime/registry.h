@@ -29,6 +29,8 @@ struct DictionaryArtifact {
   std::function<std::shared_ptr<const Dictionary>()> audit_dictionary;
   std::string model;  // name, from its file
   HookPoint hook_point;
+  // Reads at hook_point and predicts another place.
+  bool is_transcoder = false;
 };
 
 struct HeadArtifact {

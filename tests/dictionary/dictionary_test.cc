@@ -7,6 +7,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "server/dictionary/files/saelens.h"
 #include "server/dictionary/top_k.h"
 #include "tests/dictionary/random_tensors.h"
 #include "tests/dictionary/saelens_folder.h"
@@ -14,7 +15,7 @@
 namespace lifescope {
 namespace {
 
-std::shared_ptr<const Dictionary> MakeDictionary(const std::string& architecture, const std::string& normalisation) {
+std::shared_ptr<const Dictionary> SmallDictionary(const std::string& architecture, const std::string& normalisation) {
   SaeLensFolder folder(architecture);
   folder.config["normalize_activations"] = normalisation;
   if (architecture == "topk") folder.config["k"] = 3;
@@ -32,7 +33,7 @@ struct Kind {
 
 class EveryDictionary : public testing::TestWithParam<Kind> {
  protected:
-  std::shared_ptr<const Dictionary> dictionary_ = MakeDictionary(GetParam().architecture, GetParam().normalisation);
+  std::shared_ptr<const Dictionary> dictionary_ = SmallDictionary(GetParam().architecture, GetParam().normalisation);
 };
 
 TEST_P(EveryDictionary, SaysWhatItIs) {

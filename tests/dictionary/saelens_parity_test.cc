@@ -1,23 +1,19 @@
 // Every SAELens folder of the golden data, in both dtypes.
 #include <ATen/ATen.h>
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <filesystem>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "server/artifact/artifact.h"
 #include "server/artifact/safetensors.h"
 #include "server/dictionary/dictionary.h"
+#include "server/dictionary/files/saelens.h"
 #include "tests/dictionary/saelens_folder.h"
 #include "tests/support/golden.h"
 
 namespace lifescope {
 namespace {
-
-using testing::HasSubstr;
 
 const char kFiles[] = "sae/files/";
 
@@ -30,6 +26,7 @@ struct Case {
 };
 
 bool IsTranscoder(const std::string& folder) { return folder.find("transcoder") != std::string::npos; }
+int64_t OutputDim(const std::string& folder) { return IsTranscoder(folder) ? 24 : 32; }
 bool IsBatchTopKCheckpoint(const std::string& folder) { return folder == "saelens6/batchtopk_checkpoint"; }
 
 std::vector<std::string> Folders() {
@@ -43,18 +40,9 @@ std::vector<std::string> Folders() {
 std::vector<Case> DictionaryCases() {
   std::vector<Case> cases;
   for (const std::string& folder : Folders()) {
-    if (IsTranscoder(folder)) continue;
     for (const at::ScalarType dtype : {at::kFloat, at::kDouble}) cases.push_back({folder, dtype});
   }
   return cases;
-}
-
-std::vector<std::string> TranscoderFolders() {
-  std::vector<std::string> folders;
-  for (const std::string& folder : Folders()) {
-    if (IsTranscoder(folder)) folders.push_back(folder);
-  }
-  return folders;
 }
 
 std::string TestName(std::string text) {
@@ -72,7 +60,7 @@ Expected ReadExpected(const std::string& folder, int64_t width, int64_t features
   const SafetensorsFile golden = SafetensorsFile::Open(GoldenPath(kFiles + folder + "/golden.safetensors"));
   // A hook_z dictionary reads all heads of a position as one row.
   return {golden.Read("in/x").reshape({-1, width}), golden.Read("f64/acts").reshape({-1, features}),
-          golden.Read("f64/recon").reshape({-1, width})};
+          golden.Read("f64/recon").reshape({-1, OutputDim(folder)})};
 }
 
 // The golden outputs of a BatchTopK checkpoint are of training, which selects over the batch; at inference its
@@ -96,7 +84,9 @@ TEST_P(SaeLensParity, EncodesAndDecodesAsTheReference) {
   const Expected expected =
       IsBatchTopKCheckpoint(c.folder) ? ExpectedOfThreshold(c.folder) : ReadExpected(c.folder, 32, 128);
   EXPECT_EQ(dictionary.activation_dim(), 32);
+  EXPECT_EQ(dictionary.output_dim(), OutputDim(c.folder));
   EXPECT_EQ(dictionary.feature_count(), 128);
+  EXPECT_EQ(dictionary.DecoderDirections().sizes(), at::IntArrayRef({128, OutputDim(c.folder)}));
   EXPECT_EQ(dictionary.dtype(), c.dtype);
   const at::Tensor x = expected.x.to(c.dtype);
   const at::Tensor acts = dictionary.Encode(x);
@@ -110,7 +100,12 @@ TEST_P(SaeLensParity, KnowsWhereItBelongs) {
   const LoadedDictionary loaded = LoadSaeLens(GoldenPath(kFiles + GetParam().folder), GetParam().dtype, at::kCPU);
   EXPECT_EQ(loaded.info.model, "example-model");
   const bool is_hook_z = GetParam().folder == "saelens6/standard_hook_z";
-  EXPECT_EQ(loaded.info.hook_point, is_hook_z ? "blocks.1.attn.hook_z" : "blocks.1.hook_resid_post");
+  const bool is_transcoder = IsTranscoder(GetParam().folder);
+  EXPECT_EQ(loaded.info.hook_point, is_hook_z       ? "blocks.1.attn.hook_z"
+                                    : is_transcoder ? "blocks.1.ln2.hook_normalized"
+                                                    : "blocks.1.hook_resid_post");
+  EXPECT_EQ(loaded.info.output_hook_point, is_transcoder ? "blocks.1.hook_mlp_out" : "");
+  EXPECT_EQ(loaded.is_transcoder(), is_transcoder);
 }
 
 TEST_P(SaeLensParity, ChangeOfActivationsDecodesToTheDifferenceOfReconstructions) {
@@ -129,24 +124,6 @@ TEST_P(SaeLensParity, ChangeOfActivationsDecodesToTheDifferenceOfReconstructions
 
 INSTANTIATE_TEST_SUITE_P(Golden, SaeLensParity, testing::ValuesIn(DictionaryCases()),
                          [](const auto& info) { return TestName(info.param.folder + info.param.suffix()); });
-
-class SaeLensTranscoder : public testing::TestWithParam<std::string> {};
-
-TEST_P(SaeLensTranscoder, IsRefusedByName) {
-  const std::string folder = GoldenPath(kFiles + GetParam());
-  const std::string architecture = nlohmann::json::parse(ReadFile(folder + "/cfg.json"))["architecture"];
-  try {
-    LoadSaeLens(folder, at::kFloat, at::kCPU);
-    FAIL() << "was loaded";
-  } catch (const c10::ValueError& error) {
-    EXPECT_THAT(error.what(), HasSubstr("architecture '" + architecture + "' is not supported; supported: "));
-  }
-}
-
-// The small golden set has no transcoders.
-GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(SaeLensTranscoder);
-INSTANTIATE_TEST_SUITE_P(Golden, SaeLensTranscoder, testing::ValuesIn(TranscoderFolders()),
-                         [](const auto& info) { return TestName(info.param); });
 
 TEST(SaeLensCheckpoint, BatchTopKActsAsItsExport) {
   const std::string exported = "saelens6/batchtopk_inference";

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "server/dictionary/dictionary.h"
+#include "server/dictionary/files/saelens.h"
 #include "tests/dictionary/saelens_folder.h"
 #include "tests/support/golden.h"
 
@@ -53,7 +54,7 @@ std::vector<Fault> Faults() {
       {"UnknownDtype", [](auto& f) { f.config["dtype"] = "int8"; }, {"'dtype' is \"int8\"", "float32"}},
       {"UnknownArchitecture",
        [](auto& f) { f.config["architecture"] = "temporal"; },
-       {"architecture 'temporal' is not supported; supported: batchtopk, gated, jumprelu"}},
+       {"architecture 'temporal' is not supported; supported: batchtopk, gated, "}},
       {"NoHookPoint", [](auto& f) { f.config["metadata"].erase("hook_name"); }, {"metadata", "'hook_name' is missing"}},
       {"OneHead", [](auto& f) { f.config["metadata"]["hook_head_index"] = 3; }, {"'hook_head_index' is 3"}},
       {"MetadataNotAnObject", [](auto& f) { f.config["metadata"] = 1; }, {"metadata is 1", "an object"}},
@@ -76,6 +77,27 @@ std::vector<Fault> Faults() {
          f.tensors["W_skip"] = at::zeros({4, 4});
        },
        {"unknown tensor 'W_skip'", "'standard'"}},
+      {"TranscoderWithoutOutputWidth",
+       [](auto& f) { f.config["architecture"] = "transcoder"; },
+       {"key 'd_out' is missing"}},
+      {"TranscoderThatSubtractsItsOutputBias",
+       [](auto& f) {
+         f.config.update({{"architecture", "transcoder"}, {"d_out", 3}});
+         f.tensors["W_dec"] = at::zeros({8, 3});
+         f.tensors["b_dec"] = at::zeros({3});
+       },
+       {"b_dec of width 3 cannot be subtracted from inputs of width 4"}},
+      {"NormalisedTranscoder",
+       [](auto& f) {
+         f.config.update({{"architecture", "skip_transcoder"}, {"d_out", 4}, {"normalize_activations", "layer_norm"}});
+         f.tensors["W_skip"] = at::zeros({4, 4});
+       },
+       {"a transcoder with normalised input is not supported"}},
+      {"SkipTranscoderWithoutSkip",
+       [](auto& f) {
+         f.config.update({{"architecture", "skip_transcoder"}, {"d_out", 4}});
+       },
+       {"tensor 'W_skip' is missing, expected shape [4, 4]"}},
       {"MissingTensor", [](auto& f) { f.tensors.erase("b_enc"); }, {"tensor 'b_enc' is missing", "[8]"}},
       {"WrongShape",
        [](auto& f) {
@@ -167,7 +189,7 @@ TEST(SaeLensFlat, WhatItMeansElsewhereIsRefused) {
   refuse("activation_fn_kwargs", {{"k", 3}}, "unknown key 'k'");
   refuse("hook_point_head_index", 2, "'hook_head_index' is 2");
   refuse("normalize_activations", true, "expected_average_only_in");
-  refuse("architecture", "transcoder", "architecture 'transcoder' is not supported; supported: ");
+  refuse("architecture", "temporal", "architecture 'temporal' is not supported; supported: ");
 }
 
 class MalformedWeights : public testing::TestWithParam<std::string> {};

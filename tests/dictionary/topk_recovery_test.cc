@@ -33,7 +33,7 @@ TEST(TopKRecovery, FindsKnownDirections) {
     const at::Tensor active = random.Uniform({kRows, kDirections}, 0, 1, at::kFloat) < 3.0 / kDirections;
     last = trainer.Step((random.Uniform({kRows, kDirections}, 0.5, 1.5, at::kFloat) * active).mm(truth));
   }
-  const double learned = MeanMaxCosine(truth, trainer.Fold(1).w_dec);
+  const double learned = MeanMaxCosine(truth, trainer.Fold(1).tensors.at("W_dec"));
   const double by_chance = MeanMaxCosine(truth, random.Directions(kDirections, kWidth, at::kFloat));
   RecordProperty("learned", std::to_string(learned));
   RecordProperty("by_chance", std::to_string(by_chance));

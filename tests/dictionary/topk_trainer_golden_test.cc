@@ -2,12 +2,13 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <map>
 #include <nlohmann/json.hpp>
+#include <string>
 
 #include "server/artifact/artifact.h"
 #include "server/artifact/safetensors.h"
 #include "server/dictionary/geometric_median.h"
-#include "server/dictionary/topk_sae.h"
 #include "server/dictionary/topk_trainer.h"
 #include "tests/support/golden.h"
 
@@ -66,16 +67,17 @@ TEST_P(TopKTrainerGolden, ForwardIsTheReference) {
   TopKTrainer trainer = MakeTrainer(options);
   const at::Tensor x = Batch(0);
   trainer.Step(x);
-  const TopKTrainer::Weights weights = trainer.Fold(1);
-  const at::Tensor pre = at::addmm(weights.b_enc, x - weights.b_dec, weights.w_enc);
+  DictionaryWeights weights = trainer.Fold(1);
+  const std::map<std::string, at::Tensor>& tensors = weights.tensors;
+  const at::Tensor pre = at::addmm(tensors.at("b_enc"), x - tensors.at("b_dec"), tensors.at("W_enc"));
   // The step has brought directions to norm 1 exactly; those of w0 have it to float32.
-  const at::Tensor w_dec = file_.Read("w0/decoder.weight").to(GetParam()).t();
-  const TopKSae sae({weights.w_enc, w_dec, weights.b_dec}, weights.b_enc, options.k);
-  const at::Tensor acts = sae.Encode(x);
+  weights.tensors["W_dec"] = file_.Read("w0/decoder.weight").to(GetParam()).t();
+  const auto sae = MakeDictionary(weights, GetParam(), at::kCPU);
+  const at::Tensor acts = sae->Encode(x);
   const double tolerance = is_double() ? 1e-10 : Recommended("forward");
   ExpectClose(pre, file_.Read("f64/pre"), tolerance, 0, Family("pre"));
   ExpectClose(acts, file_.Read("f64/acts"), tolerance, 0, Family("acts"));
-  ExpectClose(sae.Decode(acts, x), file_.Read("f64/recon"), tolerance, 0, Family("recon"));
+  ExpectClose(sae->Decode(acts, x), file_.Read("f64/recon"), tolerance, 0, Family("recon"));
 }
 
 TEST_P(TopKTrainerGolden, FirstStepIsTheReference) {

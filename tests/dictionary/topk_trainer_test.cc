@@ -11,8 +11,8 @@
 
 #include "server/artifact/artifact.h"
 #include "server/artifact/safetensors.h"
+#include "server/dictionary/files/saelens.h"
 #include "server/dictionary/topk_gradient.h"
-#include "server/dictionary/topk_sae.h"
 #include "tests/dictionary/random_tensors.h"
 #include "tests/support/golden.h"
 
@@ -232,10 +232,9 @@ TEST(TopKTrainer, FoldedDictionaryReadsRawActivations) {
   const double scale = 0.37;
   const at::Tensor raw = RandomTensors(13).Normal({64, 6}) * 4;
   const TopKTrainer trainer = TrainedOnScaled(raw, scale);
-  const auto dictionary = [](const TopKTrainer::Weights& w) {
-    return TopKSae({w.w_enc, w.w_dec, w.b_dec}, w.b_enc, 3);
-  };
-  const TopKSae of_scaled = dictionary(trainer.Fold(1)), of_raw = dictionary(trainer.Fold(scale));
+  const auto dictionary = [&](double s) { return MakeDictionary(trainer.Fold(s), at::kDouble, at::kCPU); };
+  const auto scaled_dictionary = dictionary(1), raw_dictionary = dictionary(scale);
+  const Dictionary &of_scaled = *scaled_dictionary, &of_raw = *raw_dictionary;
   const at::Tensor features = of_scaled.Encode(raw * scale), raw_features = of_raw.Encode(raw);
   ExpectClose(raw_features * scale, features, 1e-12, 0, "sae.fold.acts.f64");
   ExpectClose(of_raw.Decode(raw_features, raw) * scale, of_scaled.Decode(features, raw * scale), 1e-12, 0,
@@ -244,26 +243,26 @@ TEST(TopKTrainer, FoldedDictionaryReadsRawActivations) {
   EXPECT_THROW(trainer.Fold(0), c10::ValueError);
 }
 
-TEST(WriteSaeLensTopK, ReadsBack) {
+TEST(WriteSaeLens, ReadsBack) {
   const at::Tensor raw = RandomTensors(14).Normal({64, 6});
-  const TopKTrainer::Weights weights = TrainedOnScaled(raw, 2.0).Fold(2.0);
+  const DictionaryWeights weights = TrainedOnScaled(raw, 2.0).Fold(2.0);
   const std::string folder = TemporaryFolder() + "/sae/layer1/";
-  WriteSaeLensTopK(folder, weights, 3, {"small-model", "blocks.1.hook_resid_post"});
+  WriteSaeLens(folder, weights, {"small-model", "blocks.1.hook_resid_post"});
   const LoadedDictionary loaded = LoadSaeLens(folder, at::kDouble, at::kCPU);
   EXPECT_EQ(loaded.dictionary->architecture(), "topk");
   EXPECT_EQ(loaded.info.model, "small-model");
   EXPECT_EQ(loaded.info.hook_point, "blocks.1.hook_resid_post");
-  const TopKSae expected({weights.w_enc, weights.w_dec, weights.b_dec}, weights.b_enc, 3);
-  const at::Tensor acts = expected.Encode(raw);
+  const auto expected = MakeDictionary(weights, at::kDouble, at::kCPU);
+  const at::Tensor acts = expected->Encode(raw);
   // The file is float32.
   ExpectClose(loaded.dictionary->Encode(raw), acts, 1e-6, 1e-6, "sae.export.acts.f64");
-  ExpectClose(loaded.dictionary->Decode(acts, raw), expected.Decode(acts, raw), 1e-6, 1e-6, "sae.export.recon.f64");
+  ExpectClose(loaded.dictionary->Decode(acts, raw), expected->Decode(acts, raw), 1e-6, 1e-6, "sae.export.recon.f64");
 }
 
-TEST(WriteSaeLensTopK, WritesWhatSaeLensWrites) {
+TEST(WriteSaeLens, WritesWhatSaeLensWrites) {
   const std::string golden = GoldenPath("sae/files/saelens6/topk");
   const std::string folder = TemporaryFolder() + "/sae";
-  WriteSaeLensTopK(folder, TopKTrainer(SmallOptions()).Fold(1), 3, {"m", "blocks.0.hook_resid_post"});
+  WriteSaeLens(folder, TopKTrainer(SmallOptions()).Fold(1), {"m", "blocks.0.hook_resid_post"});
   const auto written = nlohmann::json::parse(ReadFile(folder + "/cfg.json"));
   const auto reference = nlohmann::json::parse(ReadFile(golden + "/cfg.json"));
   for (const auto& item : reference.items()) {
@@ -280,14 +279,14 @@ TEST(WriteSaeLensTopK, WritesWhatSaeLensWrites) {
   EXPECT_EQ(tensors.Read("W_enc").sizes(), at::IntArrayRef({6, 20}));
 }
 
-TEST(WriteSaeLensTopK, NeverTouchesWhatIsThere) {
+TEST(WriteSaeLens, NeverTouchesWhatIsThere) {
   const std::string parent = TemporaryFolder(), folder = parent + "/sae";
   const auto weights = TopKTrainer(SmallOptions()).Fold(1);
-  WriteSaeLensTopK(folder, weights, 3, {"m", "blocks.0.hook_resid_post"});
+  WriteSaeLens(folder, weights, {"m", "blocks.0.hook_resid_post"});
   const std::string before = ReadFile(folder + "/cfg.json");
-  EXPECT_THROW(WriteSaeLensTopK(folder, weights, 4, {"m", "blocks.0.hook_resid_post"}), c10::ValueError);
+  EXPECT_THROW(WriteSaeLens(folder, weights, {"m", "blocks.0.hook_resid_post"}), c10::ValueError);
   EXPECT_EQ(ReadFile(folder + "/cfg.json"), before);
-  EXPECT_THROW(WriteSaeLensTopK(folder + "/cfg.json", weights, 3, {"m", "p"}), c10::ValueError);
+  EXPECT_THROW(WriteSaeLens(folder + "/cfg.json", weights, {"m", "p"}), c10::ValueError);
   int64_t entries = 0;
   for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(parent)) ++entries;
   EXPECT_EQ(entries, 1) << "a partial folder was left behind";

@@ -1,4 +1,4 @@
-#include "server/dictionary/saelens_config.h"
+#include "server/dictionary/files/saelens_config.h"
 
 #include <c10/util/Exception.h>
 
@@ -39,6 +39,15 @@ const std::map<std::string, JsonKeys> kArchitectureKeys{
     {"matryoshka_batchtopk",
      {"k", "rescale_acts_by_decoder_norm", "decoder_init_norm", "aux_loss_coefficient", "use_sparse_activations",
       "topk_threshold_lr", "matryoshka_widths", "use_matryoshka_aux_loss"}},
+    {"transcoder", {"d_out"}},
+    {"skip_transcoder", {"d_out"}},
+    {"jumprelu_transcoder", {"d_out"}},
+    // SAELens has no names for these.
+    {"jumprelu_skip_transcoder", {"d_out"}},
+    {"gated_transcoder", {"d_out"}},
+    {"gated_skip_transcoder", {"d_out"}},
+    {"topk_transcoder", {"d_out", "k"}},
+    {"topk_skip_transcoder", {"d_out", "k"}},
 };
 
 // JsonKeys of the flat form. The second set only describes: it moves into "metadata".
@@ -137,10 +146,26 @@ Json NestFlatConfig(const Json& original, const std::string& path) {
   return nested;
 }
 
+bool EndsWith(const std::string& text, const std::string& end) {
+  return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
+}
+
+// The architecture's name as what it computes and what of it is stored.
+void SetArchitecture(const std::string& name, SaeLensConfig& config) {
+  config.has_one_threshold = EndsWith(name, "batchtopk");
+  config.has_skip = EndsWith(name, "skip_transcoder");
+  const std::string activation = name.substr(0, name.find('_'));
+  const bool has_activation = activation != "transcoder" && activation != "skip";
+  config.architecture = config.has_one_threshold ? "jumprelu" : has_activation ? activation : "standard";
+}
+
 DictionaryInfo ReadInfo(const JsonObject& metadata) {
   DictionaryInfo info;
   info.hook_point = metadata.Text("hook_name");
   if (metadata.Has("model_name")) info.model = metadata.Text("model_name");
+  if (metadata.Has("hook_name_out") && !metadata.At("hook_name_out").is_null()) {
+    info.output_hook_point = metadata.Text("hook_name_out");
+  }
   // A dictionary of one attention head reads a slice of the hook point: it is another function of the model.
   if (metadata.Has("hook_head_index")) {
     metadata.Checked("hook_head_index", "null: dictionaries of a single head are not supported",
@@ -153,14 +178,16 @@ SaeLensConfig ReadNested(const Json& json, const std::string& path) {
   const JsonObject config(json, path);
   CheckArchitecture(config, path);
   SaeLensConfig result;
-  result.architecture = config.Text("architecture");
-  JsonKeys known = kArchitectureKeys.at(result.architecture);
+  const std::string architecture = config.Text("architecture");
+  SetArchitecture(architecture, result);
+  JsonKeys known = kArchitectureKeys.at(architecture);
   known.insert(kBaseKeys.begin(), kBaseKeys.end());
   config.OnlyKeys(known);
   for (const std::string& key : kBaseKeys) config.At(key);
 
   result.activation_dim = config.PositiveInteger("d_in");
   result.feature_count = config.PositiveInteger("d_sae");
+  result.output_dim = known.count("d_out") > 0 ? config.PositiveInteger("d_out") : result.activation_dim;
   result.apply_b_dec_to_input = config.Bool("apply_b_dec_to_input");
   result.normalisation = config.OneOf("normalize_activations",
                                       {"none", "constant_norm_rescale", "layer_norm", "expected_average_only_in"});

@@ -9,11 +9,15 @@
 namespace lifescope {
 
 struct SaeLensConfig {
-  // "standard", "gated", "jumprelu", "topk", "batchtopk" or "matryoshka_batchtopk"; the last two are checkpoints of
-  // training, which hold one threshold for all features.
+  // What it computes: "standard", "gated", "jumprelu" or "topk".
   std::string architecture;
   int64_t activation_dim = 0;
   int64_t feature_count = 0;
+  int64_t output_dim = 0;
+  // A skip transcoder, which holds W_skip.
+  bool has_skip = false;
+  // A checkpoint of training of batchtopk or matryoshka_batchtopk, which holds topk_threshold for all features.
+  bool has_one_threshold = false;
   bool apply_b_dec_to_input = true;
   // "none", "constant_norm_rescale", "layer_norm", or "expected_average_only_in": a factor for all rows, which is in
   // a file of its own until it is folded into the weights.

@@ -1,0 +1,74 @@
+#include <ATen/ATen.h>
+#include <c10/util/Exception.h>
+
+#include <nlohmann/json.hpp>
+
+#include "server/artifact/artifact.h"
+#include "server/artifact/safetensors.h"
+#include "server/dictionary/files/saelens.h"
+
+namespace lifescope {
+namespace {
+
+// The version of the format. SAELens takes a file without it for one of the flat form before version 6.
+constexpr char kFormatVersion[] = "6.18.0";
+
+const char* NormalisationName(Normalisation normalisation) {
+  if (normalisation == Normalisation::kConstantNormRescale) return "constant_norm_rescale";
+  if (normalisation == Normalisation::kLayerNorm) return "layer_norm";
+  return "none";
+}
+
+std::string ArchitectureName(const DictionaryWeights& weights, bool is_transcoder) {
+  if (!is_transcoder) return weights.architecture;
+  std::string name = weights.architecture == "standard" ? std::string() : weights.architecture + "_";
+  if (weights.tensors.count("W_skip") > 0) name += "skip_";
+  return name + "transcoder";
+}
+
+nlohmann::ordered_json Metadata(const DictionaryInfo& info, bool is_transcoder) {
+  nlohmann::ordered_json metadata{
+      {"sae_lens_version", kFormatVersion}, {"model_name", info.model}, {"hook_name", info.hook_point}};
+  if (is_transcoder && !info.output_hook_point.empty()) metadata["hook_name_out"] = info.output_hook_point;
+  return metadata;
+}
+
+std::string ConfigText(const DictionaryWeights& weights, const DictionaryInfo& info, at::ScalarType dtype) {
+  const at::Tensor &w_enc = weights.tensors.at("W_enc"), &w_dec = weights.tensors.at("W_dec");
+  const bool is_transcoder = weights.tensors.count("W_skip") > 0 || w_dec.size(1) != w_enc.size(0) ||
+                             (!info.output_hook_point.empty() && info.output_hook_point != info.hook_point);
+  const bool is_hook_z = info.hook_point.size() > 7 && info.hook_point.substr(info.hook_point.size() - 7) == ".hook_z";
+  nlohmann::ordered_json config{
+      {"architecture", ArchitectureName(weights, is_transcoder)},
+      {"d_in", w_enc.size(0)},
+      {"d_sae", w_enc.size(1)},
+      {"dtype", dtype == at::kDouble ? "float64" : "float32"},
+      {"device", "cpu"},
+      {"apply_b_dec_to_input", weights.apply_b_dec_to_input},
+      {"normalize_activations", NormalisationName(weights.normalisation)},
+      {"reshape_activations", is_hook_z ? "hook_z" : "none"},
+  };
+  if (is_transcoder) config["d_out"] = w_dec.size(1);
+  if (weights.architecture == "topk") config["k"] = weights.k;
+  if (weights.architecture == "topk" && !is_transcoder) config["rescale_acts_by_decoder_norm"] = false;
+  config["metadata"] = Metadata(info, is_transcoder);
+  return config.dump(2) + "\n";
+}
+
+}  // namespace
+
+void WriteSaeLens(const std::string& folder, const DictionaryWeights& weights, const DictionaryInfo& info) {
+  CheckWeights(weights, folder);
+  at::ScalarType dtype = at::kFloat;
+  for (const auto& [name, tensor] : weights.tensors) {
+    if (tensor.scalar_type() == at::kDouble) dtype = at::kDouble;
+  }
+  std::map<std::string, at::Tensor> stored;
+  for (const auto& [name, tensor] : weights.tensors) stored[name] = tensor.to(at::kCPU, dtype).contiguous();
+  PartialFolder partial(folder);
+  WriteSafetensors(partial.path() + "/sae_weights.safetensors", stored);
+  WriteFileAtomically(partial.path() + "/cfg.json", ConfigText(weights, info, dtype));
+  partial.Publish();
+}
+
+}  // namespace lifescope

@@ -1,0 +1,96 @@
+#include "server/dictionary/weights.h"
+
+#include <ATen/ATen.h>
+#include <c10/util/Exception.h>
+
+#include <utility>
+
+#include "server/dictionary/gated_sae.h"
+#include "server/dictionary/jumprelu_sae.h"
+#include "server/dictionary/standard_sae.h"
+#include "server/dictionary/topk_sae.h"
+
+namespace lifescope {
+namespace {
+
+using Shapes = std::map<std::string, std::vector<int64_t>>;
+
+// The tensors of shape [n] of each architecture.
+const std::map<std::string, std::vector<const char*>> kFeatureTensors{{"standard", {"b_enc"}},
+                                                                      {"gated", {"b_gate", "b_mag", "r_mag"}},
+                                                                      {"jumprelu", {"b_enc", "threshold"}},
+                                                                      {"topk", {"b_enc"}}};
+
+const at::Tensor& Matrix(const DictionaryWeights& weights, const std::string& name, const std::string& where) {
+  const auto found = weights.tensors.find(name);
+  TORCH_CHECK_VALUE(found != weights.tensors.end() && found->second.defined(), where, ": tensor '", name,
+                    "' is missing");
+  TORCH_CHECK_VALUE(found->second.dim() == 2, where, ": tensor '", name, "' has shape ", found->second.sizes(),
+                    ", expected a matrix");
+  return found->second;
+}
+
+Shapes ExpectedShapes(const DictionaryWeights& weights, const std::string& where) {
+  const at::Tensor& w_enc = Matrix(weights, "W_enc", where);
+  const int64_t d_in = w_enc.size(0), n = w_enc.size(1), d_out = Matrix(weights, "W_dec", where).size(1);
+  TORCH_CHECK_VALUE(d_in > 0 && n > 0 && d_out > 0, where, ": tensor 'W_enc' has shape ", w_enc.sizes(),
+                    " and 'W_dec' has ", d_out, " columns, expected none that is 0");
+  Shapes shapes{{"W_enc", {d_in, n}}, {"W_dec", {n, d_out}}, {"b_dec", {d_out}}};
+  for (const char* name : kFeatureTensors.at(weights.architecture)) shapes[name] = {n};
+  if (weights.tensors.count("W_skip") > 0) shapes["W_skip"] = {d_out, d_in};
+  return shapes;
+}
+
+void CheckTensor(const DictionaryWeights& weights, const std::string& name, at::IntArrayRef shape,
+                 const std::string& where) {
+  const auto found = weights.tensors.find(name);
+  TORCH_CHECK_VALUE(found != weights.tensors.end() && found->second.defined(), where, ": tensor '", name,
+                    "' is missing, expected shape ", shape);
+  const at::Tensor& tensor = found->second;
+  TORCH_CHECK_VALUE(tensor.sizes() == shape, where, ": tensor '", name, "' has shape ", tensor.sizes(), ", expected ",
+                    shape);
+  TORCH_CHECK_VALUE(at::isFloatingType(tensor.scalar_type()), where, ": tensor '", name, "' is ", tensor.scalar_type(),
+                    ", expected Half, BFloat16, Float or Double");
+  TORCH_CHECK_VALUE(at::isfinite(tensor).all().item<bool>(), where, ": tensor '", name,
+                    "' has a value that is NaN or infinite, expected finite values");
+}
+
+}  // namespace
+
+void CheckWeights(const DictionaryWeights& weights, const std::string& where) {
+  TORCH_CHECK_VALUE(kFeatureTensors.count(weights.architecture) > 0, where, ": architecture '", weights.architecture,
+                    "' is not supported; supported: gated, jumprelu, standard, topk");
+  const Shapes shapes = ExpectedShapes(weights, where);
+  for (const auto& [name, shape] : shapes) CheckTensor(weights, name, shape, where);
+  for (const auto& [name, tensor] : weights.tensors) {
+    TORCH_CHECK_VALUE(shapes.count(name) > 0, where, ": unknown tensor '", name, "' for architecture '",
+                      weights.architecture, "'");
+  }
+  const int64_t d_in = shapes.at("W_enc")[0], n = shapes.at("W_enc")[1], d_out = shapes.at("W_dec")[1];
+  if (weights.architecture == "topk") {
+    TORCH_CHECK_VALUE(weights.k > 0 && weights.k <= n, where, ": k is ", weights.k, ", expected 1 to ", n);
+  }
+  TORCH_CHECK_VALUE(!weights.apply_b_dec_to_input || d_in == d_out, where, ": b_dec of width ", d_out,
+                    " cannot be subtracted from inputs of width ", d_in);
+  TORCH_CHECK_VALUE(weights.normalisation == Normalisation::kNone || (d_in == d_out && shapes.count("W_skip") == 0),
+                    where, ": a transcoder with normalised input is not supported");
+}
+
+std::shared_ptr<const Dictionary> MakeDictionary(const DictionaryWeights& weights, at::ScalarType dtype,
+                                                 at::Device device) {
+  TORCH_CHECK_VALUE(dtype == at::kFloat || dtype == at::kDouble, "dictionary dtype is ", dtype,
+                    ", expected Float or Double");
+  CheckWeights(weights);
+  const auto get = [&](const char* name) { return weights.tensors.at(name).to(device, dtype).contiguous(); };
+  SaeWeights shared{get("W_enc"), get("W_dec"), get("b_dec"), weights.apply_b_dec_to_input, weights.normalisation, {}};
+  if (weights.tensors.count("W_skip") > 0) shared.w_skip = get("W_skip");
+  const std::string& architecture = weights.architecture;
+  if (architecture == "standard") return std::make_shared<StandardSae>(std::move(shared), get("b_enc"));
+  if (architecture == "gated") {
+    return std::make_shared<GatedSae>(std::move(shared), get("b_gate"), get("b_mag"), get("r_mag"));
+  }
+  if (architecture == "topk") return std::make_shared<TopKSae>(std::move(shared), get("b_enc"), weights.k);
+  return std::make_shared<JumpReluSae>(std::move(shared), get("b_enc"), get("threshold"));
+}
+
+}  // namespace lifescope

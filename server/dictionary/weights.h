@@ -1,0 +1,43 @@
+// What a dictionary is made of, before it is put on a device: what files hold and what trainings and fits give.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "server/dictionary/dictionary.h"
+#include "server/dictionary/sae.h"
+
+namespace lifescope {
+
+// Tensors have the names of SAELens, with d_in the width that is read, d_out the width that is written and n features:
+//   W_enc [d_in, n]  W_dec [n, d_out]  b_dec [d_out]      always
+//   b_enc [n]                                             standard, jumprelu, topk
+//   threshold [n]                                         jumprelu
+//   b_gate [n]  b_mag [n]  r_mag [n]                      gated
+//   W_skip [d_out, d_in]                                  optional: a skip transcoder adds x W_skip^T to what it
+//   decodes
+struct DictionaryWeights {
+  std::string architecture;  // "standard", "gated", "jumprelu", "topk"
+  std::map<std::string, at::Tensor> tensors;
+  int64_t k = 0;  // of topk
+  // Whether the encoder sees x - b_dec; then d_out is d_in.
+  bool apply_b_dec_to_input = true;
+  // Other than kNone only without W_skip and with d_out equal to d_in.
+  Normalisation normalisation = Normalisation::kNone;
+};
+
+// Throws c10::ValueError naming the tensor or field, what was found and what was expected: an architecture that is not
+// one of the four, a missing or unknown tensor, a wrong shape, a dtype that is not floating, a value that is not
+// finite, a k that is not in 1 to n. `where` begins the message.
+void CheckWeights(const DictionaryWeights& weights, const std::string& where = "weights");
+
+// The dictionary of these weights in `dtype`, kFloat or kDouble. Throws as CheckWeights.
+std::shared_ptr<const Dictionary> MakeDictionary(const DictionaryWeights& weights, at::ScalarType dtype,
+                                                 at::Device device);
+
+}  // namespace lifescope
