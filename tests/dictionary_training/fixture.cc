@@ -119,6 +119,28 @@ TEST_P(TrainingFixture, FirstEvaluation) {
   }
 }
 
+// The exported dictionary against the reference's forward pass on batch 0.
+TEST_P(TrainingFixture, ExportedForward) {
+  const FixtureCase c = Case();
+  const at::ScalarType dtype = this->dtype();
+  const Fixture fixture(c.name);
+  const SaeTrainer trainer = MakeTrainer(c, fixture, dtype);
+  Parameters parameters = trainer.parameters();
+  const TrainingRows rows = fixture.Batch(0, dtype);
+  if (fixture.first_step() == 0) c.objective->InitialiseFromRows(rows, parameters);
+  const auto dictionary = MakeDictionary(c.objective->Export(parameters, trainer.state()), dtype, at::kCPU);
+  const at::Tensor acts = dictionary->Encode(rows.input);
+  const at::Tensor expected_acts = fixture.file().Read("f64/acts").flatten(1);
+  const at::Tensor expected_recon = fixture.file().Read("f64/recon").flatten(1);
+  const auto allowed = [&](const at::Tensor& expected) {
+    return IsDouble(dtype) ? 1e-10 * Largest(expected) : Recommended(fixture, "forward");
+  };
+  if (!c.inference_differs) ExpectClose(acts, expected_acts, allowed(expected_acts), 0, Family(c, "acts", dtype));
+  // Decoding is the same wherever the activations are from.
+  const at::Tensor recon = dictionary->Decode(expected_acts.to(dtype), rows.input);
+  ExpectClose(recon, expected_recon, allowed(expected_recon), 0, Family(c, "recon", dtype));
+}
+
 TEST_P(TrainingFixture, FiveSteps) {
   const FixtureCase c = Case();
   const at::ScalarType dtype = this->dtype();

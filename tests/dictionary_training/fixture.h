@@ -37,6 +37,8 @@ struct FixtureCase {
   std::map<std::string, std::string> state = {};
   // Whether raw gradients are those after the constraint's projection (aisf).
   bool raw_gradient_is_projected = false;
+  // Whether the exported dictionary selects otherwise than the training does (the threshold of BatchTopK).
+  bool inference_differs = false;
   // Exponents of the allowed relative deviation in float64: the README's 1e-10 and, after five steps, 1e-9.
   double gradient_tolerance = 1e-10;
   double fifth_step_tolerance = 1e-9;
@@ -67,6 +69,7 @@ class Fixture {
 // The tests, in fixture.cc:
 //   FirstEvaluation: Loss() and Evaluate() on batch 0 with the initial weights, against each other and against the
 //     fixture: total, terms, gradients.
+//   ExportedForward: features and reconstructions of the exported dictionary.
 //   FiveSteps: weights and state after 1 and 5 steps, and the loss of each step.
 struct FixtureParam {
   std::string name;

@@ -13,6 +13,8 @@
 #include <map>
 #include <string>
 
+#include "server/dictionary/weights.h"
+
 namespace lifescope {
 
 using Parameters = std::map<std::string, at::Tensor>;
@@ -86,6 +88,10 @@ class Objective {
   // Gradients of Loss(). This one differentiates it; so does an override for tensors that are not on the CPU.
   virtual Evaluation Evaluate(const Parameters& parameters, const ObjectiveState& state, const TrainingRows& rows,
                               const TrainingContext& context) const;
+
+  // What was learnt, for rows as they were trained on (normalised): MakeDictionary of it encodes and decodes as Loss()
+  // does (with the threshold of inference where a batch decides in training).
+  virtual DictionaryWeights Export(const Parameters& parameters, const ObjectiveState& state) const = 0;
 };
 
 // Loss() and its gradients by automatic differentiation, whatever Evaluate does.

@@ -84,4 +84,15 @@ Evaluation ReluObjective::Evaluate(const Parameters& p, const ObjectiveState& st
   return result;
 }
 
+DictionaryWeights ReluObjective::Export(const Parameters& p, const ObjectiveState&) const {
+  DictionaryWeights weights;
+  weights.architecture = "standard";
+  weights.tensors = {{"W_enc", p.at(kEncoder).t().contiguous()},
+                     {"b_enc", p.at(kEncoderBias)},
+                     {"W_dec", p.at(kDecoder)},
+                     {"b_dec", p.at(kDecoderBias)}};
+  weights.apply_b_dec_to_input = options_.apply_b_dec_to_input;
+  return weights;
+}
+
 }  // namespace lifescope

@@ -32,6 +32,7 @@ class ReluObjective final : public Objective {
                           const TrainingContext& context) const override;
   Evaluation Evaluate(const Parameters& parameters, const ObjectiveState& state, const TrainingRows& rows,
                       const TrainingContext& context) const override;
+  DictionaryWeights Export(const Parameters& parameters, const ObjectiveState& state) const override;
 
  private:
   ReluOptions options_;
