@@ -18,6 +18,7 @@
 #include "server/command/progress_bar.h"
 #include "server/dictionary/files/saelens.h"
 #include "server/dictionary/topk_trainer.h"
+#include "server/training/activation_scale.h"
 #include "server/training/activation_stream.h"
 #include "server/training/saved_state.h"
 
@@ -63,7 +64,6 @@ TopKTrainerOptions TrainerOptions(const TrainSaeFlags& flags, int64_t activation
 
 ActivationStreamOptions StreamOptions(const TrainSaeFlags& flags) {
   ActivationStreamOptions options;
-  options.hook_point = HookPoint::Parse(flags.hook);
   options.buffer_rows = std::max(options.buffer_rows, 2 * flags.batch);
   options.seed = flags.seed;
   return options;
@@ -103,7 +103,9 @@ class SaeRun {
         corpus_(OpenCorpus(flags.home, flags.corpus)) {
     CheckSameVocabulary(model_, corpus_);
     TORCH_CHECK_VALUE(flags.k <= flags.features, "--k ", flags.k, ", expected at most --features ", flags.features);
-    stream_ = std::make_unique<ActivationStream>(model_.transformer, corpus_.corpus, StreamOptions(flags));
+    stream_ = std::make_unique<ActivationStream>(
+        std::vector<StreamedModel>{{model_.transformer, {HookPoint::Parse(flags.hook)}}}, corpus_.corpus,
+        StreamOptions(flags));
     int64_t width = 1;
     for (const int64_t size : ShapeAt(HookPoint::Parse(flags.hook), model_.transformer->hyperparameters()))
       width *= size;
@@ -115,9 +117,8 @@ class SaeRun {
     } else {
       TORCH_CHECK_VALUE(!has_checkpoint, "an unfinished run of this name left ", checkpoint_,
                         ": go on with --resume, or remove that file");
-      scale_ = 1 / std::sqrt(stream_->MeanSquaredNorm(StreamOptions(flags).buffer_rows));
+      scale_ = EstimateScale(ActivationScale::kUnitMeanSquare, stream_->Peek(StreamOptions(flags).buffer_rows));
     }
-    TORCH_CHECK_VALUE(std::isfinite(scale_) && scale_ > 0, flags.hook, ": all activations are zero");
   }
 
   void Train(ProgressBar& bar) {

@@ -5,21 +5,43 @@
 #include <c10/util/Exception.h>
 
 #include <algorithm>
-#include <numeric>
 #include <utility>
 
 #include "server/model/packed_batch.h"
 
 namespace lifescope {
-ActivationStream::ActivationStream(std::shared_ptr<const Transformer> model, std::shared_ptr<const Corpus> corpus,
+namespace {
+
+int64_t WidthAt(const HookPoint& hook_point, const Hyperparameters& hyperparameters) {
+  int64_t width = 1;
+  for (const int64_t size : ShapeAt(hook_point, hyperparameters)) width *= size;
+  return width;
+}
+
+}  // namespace
+
+ActivationStream::ActivationStream(std::vector<StreamedModel> models, std::shared_ptr<const Corpus> corpus,
                                    const ActivationStreamOptions& options)
-    : model_(std::move(model)), corpus_(std::move(corpus)), options_(options), random_(options.seed) {
-  options_.hook_point.CheckLayer(model_->hyperparameters());
-  TORCH_CHECK_VALUE(RowKindOf(options_.hook_point.site) == RowKind::kToken, options_.hook_point.ToString(),
-                    ": its rows are not tokens, expected a hook point of the residual stream or of a sublayer");
-  TORCH_CHECK_VALUE(options_.buffer_rows > 0 && options_.batch_tokens > 0, "buffer_rows ", options_.buffer_rows,
-                    ", batch_tokens ", options_.batch_tokens, ": expected at least 1 of each");
-  if (options_.n_slots == 0) options_.n_slots = model_->hyperparameters().max_length;
+    : models_(std::move(models)),
+      corpus_(std::move(corpus)),
+      options_(options),
+      random_(options.seed),
+      buffer_(options.buffer_rows) {
+  TORCH_CHECK_VALUE(options_.batch_tokens > 0, "batch_tokens is ", options_.batch_tokens, ", expected at least 1");
+  for (const StreamedModel& streamed : models_) {
+    const Transformer& model = *streamed.model;
+    TORCH_CHECK_VALUE(model.dtype() == models_[0].model->dtype() && model.device() == models_[0].model->device(),
+                      streamed.prefix, " is ", model.dtype(), " on ", model.device(), ", the first model ",
+                      models_[0].model->dtype(), " on ", models_[0].model->device(), "; expected the same");
+    for (const HookPoint& hook_point : streamed.hook_points) {
+      hook_point.CheckLayer(model.hyperparameters());
+      TORCH_CHECK_VALUE(RowKindOf(hook_point.site) == RowKind::kToken, hook_point.ToString(),
+                        ": its rows are not tokens, expected a hook point of the residual stream or of a sublayer");
+      sites_.push_back({streamed.prefix + hook_point.ToString(), WidthAt(hook_point, model.hyperparameters())});
+    }
+  }
+  TORCH_CHECK_VALUE(!sites_.empty(), "no hook point, expected at least one");
+  if (options_.n_slots == 0) options_.n_slots = models_[0].model->hyperparameters().max_length;
   for (int64_t i = 0; i < corpus_->size(); ++i) {
     if (options_.training_split_only && corpus_->split(i) != Split::kTrain) continue;
     documents_.push_back(i);
@@ -36,34 +58,11 @@ bool ActivationStream::IsServed(const Document& document, int64_t position) cons
 }
 
 at::Tensor ActivationStream::Next(int64_t rows) {
-  TORCH_CHECK_VALUE(rows > 0 && rows <= options_.buffer_rows, "rows: ", rows, ", expected 1 to buffer_rows (",
-                    options_.buffer_rows, ")");
-  if (unread_ < std::max(rows, options_.buffer_rows / 2)) Refill();
-  unread_ -= rows;
-  rows_served_ += rows;
-  return buffer_.narrow(0, unread_, rows);
+  return buffer_.Next(rows, random_, [this] { return NextDocumentRows(); });
 }
 
-double ActivationStream::MeanSquaredNorm(int64_t rows) {
-  TORCH_CHECK_VALUE(rows > 0, "rows: ", rows, ", expected at least 1");
-  if (unread_ < std::min(rows, options_.buffer_rows)) Refill();
-  const int64_t count = std::min(rows, unread_);
-  return buffer_.narrow(0, unread_ - count, count).to(at::kDouble).square().sum(1).mean().item<double>();
-}
-
-void ActivationStream::Refill() {
-  std::vector<at::Tensor> parts;
-  int64_t count = unread_;
-  if (unread_ > 0) parts.push_back(buffer_.narrow(0, 0, unread_));
-  while (count < options_.buffer_rows) {
-    parts.push_back(NextDocumentRows());
-    count += parts.back().size(0);
-  }
-  std::vector<int64_t> order(count);
-  std::iota(order.begin(), order.end(), int64_t{0});
-  random_.Shuffle(order);
-  buffer_ = at::cat(parts).index_select(0, Int64Tensor(order).to(model_->device()));
-  unread_ = count;
+at::Tensor ActivationStream::Peek(int64_t rows) {
+  return buffer_.Peek(rows, random_, [this] { return NextDocumentRows(); });
 }
 
 at::Tensor ActivationStream::NextDocumentRows() {
@@ -83,15 +82,27 @@ at::Tensor ActivationStream::NextDocumentRows() {
     inputs.push_back({document.token.data(), document.abspos.data(), document.age.data(), document.segment.data(),
                       document.length(), options_.n_slots});
   }
-  c10::NoGradGuard no_grad;
-  at::Tensor activation;
-  Hooks hooks;
-  hooks.Capture(options_.hook_point, &activation);
-  ForwardOptions forward;
-  forward.hooks = &hooks;
-  forward.layer_count = options_.hook_point.layer + 1;
-  model_->Forward(MakePackedBatch(inputs, model_->device()), forward);
-  return activation.flatten(1).index_select(0, Int64Tensor(rows).to(model_->device()));
+  const c10::NoGradGuard no_grad;
+  const at::Device device = models_[0].model->device();
+  const PackedBatch batch = MakePackedBatch(inputs, device);
+  const at::Tensor chosen = Int64Tensor(rows).to(device);
+  std::vector<at::Tensor> columns;
+  for (const StreamedModel& streamed : models_) {
+    std::vector<at::Tensor> activations(streamed.hook_points.size());
+    Hooks hooks;
+    ForwardOptions forward;
+    forward.hooks = &hooks;
+    forward.layer_count = 0;
+    for (size_t i = 0; i < activations.size(); ++i) {
+      hooks.Capture(streamed.hook_points[i], &activations[i]);
+      forward.layer_count = std::max(forward.layer_count, streamed.hook_points[i].layer + 1);
+    }
+    streamed.model->Forward(batch, forward);
+    for (const at::Tensor& activation : activations) {
+      columns.push_back(activation.flatten(1).index_select(0, chosen));
+    }
+  }
+  return columns.size() == 1 ? columns[0] : at::cat(columns, 1);
 }
 
 int64_t ActivationStream::NextDocument() {
@@ -106,28 +117,21 @@ SavedState ActivationStream::State() const {
   SavedState state;
   state["random"] = ToTensor(random_);
   state["documents"] = Int64Tensor(documents_);
-  state["counts"] = Int64Tensor({static_cast<int64_t>(next_document_), rows_served_});
-  state["buffer"] = unread_ > 0 ? buffer_.narrow(0, 0, unread_).to(at::kCPU).contiguous()
-                                : at::empty({0, 0}, at::dtype(model_->dtype()));
+  state["next_document"] = Int64Tensor({static_cast<int64_t>(next_document_)});
+  buffer_.Save(state);
   return state;
 }
 
 void ActivationStream::Restore(const SavedState& state) {
   const Random::State random = RandomStateOf(state, "random");
   const std::vector<int64_t> documents = OrderOf(state, "documents", documents_);
-  const std::vector<int64_t> counts = Int64Values(state, "counts", 2);
-  TORCH_CHECK_VALUE(counts[0] >= 0 && counts[0] <= static_cast<int64_t>(documents.size()),
-                    "activation stream state: the next document is ", counts[0], ", expected at most ",
-                    documents.size());
-  const at::Tensor& buffer = SavedTensor(state, "buffer", model_->dtype());
-  TORCH_CHECK_VALUE(buffer.dim() == 2, "activation stream state: 'buffer' has ", buffer.dim(),
-                    " dimensions, expected 2");
+  const int64_t next = Int64Values(state, "next_document", 1)[0];
+  TORCH_CHECK_VALUE(next >= 0 && next <= static_cast<int64_t>(documents.size()),
+                    "activation stream state: the next document is ", next, ", expected at most ", documents.size());
+  buffer_.Load(state, TotalWidth(sites_), models_[0].model->dtype(), models_[0].model->device());
   random_.set_state(random);
   documents_ = documents;
-  next_document_ = static_cast<size_t>(counts[0]);
-  rows_served_ = counts[1];
-  buffer_ = buffer.to(model_->device());
-  unread_ = buffer.size(0);
+  next_document_ = static_cast<size_t>(next);
 }
 
 }  // namespace lifescope

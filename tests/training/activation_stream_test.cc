@@ -14,13 +14,13 @@ class ActivationStreamTest : public testing::Test {
  protected:
   ActivationStreamTest() : corpus_(MakeTinyCorpus(TemporaryFolder() + "/corpus", 25)) {
     model_ = std::make_shared<const Transformer>(TinyShape(), InitializeWeights(TinyShape(), 3, 1));
-    options_.hook_point = HookPoint::Parse("blocks.0.hook_resid_post");
+    hook_points_ = {HookPoint::Parse("blocks.0.hook_resid_post")};
     options_.buffer_rows = 200;
     options_.batch_tokens = 100;
     options_.seed = 8;
   }
 
-  ActivationStream Stream() const { return ActivationStream(model_, corpus_, options_); }
+  ActivationStream Stream() const { return ActivationStream({{model_, hook_points_}}, corpus_, options_); }
 
   // Rows of every served position, document by document, each run alone.
   at::Tensor AllRows() const {
@@ -47,6 +47,7 @@ class ActivationStreamTest : public testing::Test {
 
   std::shared_ptr<const Corpus> corpus_;
   std::shared_ptr<const Transformer> model_;
+  std::vector<HookPoint> hook_points_;
   ActivationStreamOptions options_;
 };
 
@@ -117,25 +118,42 @@ TEST_F(ActivationStreamTest, StateOfAnotherCorpusIsRefused) {
   EXPECT_THROW(stream.Restore(state), c10::ValueError);
 }
 
-TEST_F(ActivationStreamTest, MeanSquaredNormDoesNotConsumeRows) {
-  ActivationStream measured = Stream(), untouched = Stream();
-  const double mean = measured.MeanSquaredNorm(120);
-  const at::Tensor rows = measured.Next(120);
-  EXPECT_NEAR(mean, rows.to(at::kDouble).square().sum(1).mean().item<double>(), 1e-9);
+TEST_F(ActivationStreamTest, PeekShowsWhatIsServedNext) {
+  ActivationStream peeked = Stream(), untouched = Stream();
+  const at::Tensor shown = peeked.Peek(120);
+  EXPECT_EQ(peeked.rows_served(), 0);
+  const at::Tensor rows = peeked.Next(120);
+  EXPECT_TRUE(at::equal(shown, rows));
   EXPECT_TRUE(at::equal(rows, untouched.Next(120)));
+}
+
+TEST_F(ActivationStreamTest, SitesStandSideBySide) {
+  hook_points_.push_back(HookPoint::Parse("blocks.1.mlp.hook_post"));
+  const auto other = std::make_shared<const Transformer>(TinyShape(), InitializeWeights(TinyShape(), 4, 1));
+  ActivationStream both({{model_, hook_points_}, {other, {hook_points_[0]}, "other:"}}, corpus_, options_);
+  ASSERT_EQ(both.sites().size(), 3u);
+  EXPECT_EQ(both.sites()[1].name, "blocks.1.mlp.hook_post");
+  EXPECT_EQ(both.sites()[2].name, "other:blocks.0.hook_resid_post");
+  const int64_t width = both.sites()[0].width, neurons = both.sites()[1].width;
+  EXPECT_EQ(neurons, TinyShape().hidden_ff);
+  const at::Tensor rows = both.Next(60);
+  ASSERT_EQ(rows.size(1), 2 * width + neurons);
+  // The first site alone serves the same rows; the second model's are others.
+  EXPECT_TRUE(at::allclose(rows.narrow(1, 0, width), Stream().Next(60).narrow(1, 0, width), 1e-5, 1e-6));
+  EXPECT_FALSE(at::allclose(rows.narrow(1, 0, width), rows.narrow(1, width + neurons, width), 1e-2, 1e-2));
 }
 
 TEST_F(ActivationStreamTest, HookPointsWhoseRowsAreNotTokensAreRefused) {
   for (const char* name : {"blocks.0.attn.hook_kv", "sop.hook_act", "mlm.hook_act"}) {
-    options_.hook_point = HookPoint::Parse(name);
+    hook_points_ = {HookPoint::Parse(name)};
     EXPECT_THROW(Stream(), c10::ValueError) << name;
   }
-  options_.hook_point = HookPoint::Parse("blocks.7.hook_resid_post");
+  hook_points_ = {HookPoint::Parse("blocks.7.hook_resid_post")};
   EXPECT_THROW(Stream(), c10::ValueError);
 }
 
 TEST_F(ActivationStreamTest, HeadOutputsAreFlattened) {
-  options_.hook_point = HookPoint::Parse("blocks.1.attn.hook_z");
+  hook_points_ = {HookPoint::Parse("blocks.1.attn.hook_z")};
   EXPECT_EQ(Stream().Next(10).sizes(), (std::vector<int64_t>{10, 16}));
 }
 

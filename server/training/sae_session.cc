@@ -1,0 +1,142 @@
+#include "server/training/sae_session.h"
+
+#include <ATen/ATen.h>
+#include <c10/util/Exception.h>
+
+#include <utility>
+
+#include "server/dictionary/scale_folding.h"
+
+namespace lifescope {
+namespace {
+
+const char kSource[] = "source.";
+const char kStep[] = "step";
+const char kScales[] = "scales";
+
+int64_t WidthOf(const std::vector<ActivationSite>& sites, const std::vector<size_t>& chosen) {
+  int64_t width = 0;
+  for (const size_t site : chosen) width += sites.at(site).width;
+  return width;
+}
+
+std::string Prefix(const std::string& name) { return "dictionary." + name + "."; }
+
+// [width]: each site's scale for each of its columns.
+at::Tensor ColumnScales(const std::vector<ActivationSite>& sites, const std::vector<size_t>& chosen,
+                        const std::vector<double>& scales) {
+  std::vector<at::Tensor> columns;
+  for (size_t i = 0; i < chosen.size(); ++i)
+    columns.push_back(at::full({sites[chosen[i]].width}, scales[i], at::kDouble));
+  return at::cat(columns);
+}
+
+}  // namespace
+
+SaeSession::SaeSession(std::shared_ptr<ActivationSource> source, std::vector<SaePlan> plans,
+                       const SaeSessionOptions& options)
+    : source_(std::move(source)), options_(options) {
+  TORCH_CHECK_VALUE(!plans.empty(), "no dictionary to train, expected at least one");
+  int64_t column = 0;
+  for (const ActivationSite& site : source_->sites()) {
+    first_column_.push_back(column);
+    column += site.width;
+  }
+  const at::Tensor rows = source_->Peek(options_.scale_rows);
+  for (SaePlan& plan : plans) {
+    const int64_t input = WidthOf(source_->sites(), plan.input_sites);
+    const int64_t target = WidthOf(source_->sites(), plan.target_sites);
+    TORCH_CHECK_VALUE(plan.objective->input_dim() == input && plan.objective->output_dim() == target, plan.name,
+                      ": reads ", plan.objective->input_dim(), " and writes ", plan.objective->output_dim(),
+                      " dimensions, expected those of its hook points, ", input, " and ", target);
+    SaeTrainer trainer(plan.objective, plan.options);
+    running_.push_back({std::move(plan), {}, std::move(trainer)});
+    EstimateScales(running_.back(), rows);
+  }
+}
+
+void SaeSession::EstimateScales(Running& running, const at::Tensor& rows) const {
+  const auto estimate = [&](const std::vector<size_t>& sites) {
+    std::vector<double> scales;
+    for (const size_t site : sites) {
+      const at::Tensor columns = rows.narrow(1, first_column_[site], source_->sites()[site].width);
+      scales.push_back(EstimateScale(running.plan.scale, columns));
+    }
+    return scales;
+  };
+  running.scales = {estimate(running.plan.input_sites), estimate(running.plan.target_sites)};
+}
+
+at::Tensor SaeSession::Columns(const at::Tensor& rows, const std::vector<size_t>& sites,
+                               const std::vector<double>& scales) const {
+  std::vector<at::Tensor> columns;
+  for (size_t i = 0; i < sites.size(); ++i) {
+    columns.push_back(rows.narrow(1, first_column_[sites[i]], source_->sites()[sites[i]].width) * scales[i]);
+  }
+  return columns.size() == 1 ? columns[0] : at::cat(columns, 1);
+}
+
+std::vector<SaeStep> SaeSession::Step() {
+  const at::Tensor rows = source_->Next(options_.batch_rows);
+  std::vector<SaeStep> steps;
+  for (Running& running : running_) {
+    const SaePlan& plan = running.plan;
+    const at::Tensor input = Columns(rows, plan.input_sites, running.scales.input);
+    const at::Tensor target =
+        plan.target_sites == plan.input_sites ? input : Columns(rows, plan.target_sites, running.scales.target);
+    try {
+      steps.push_back(running.trainer.Step({input, target}));
+    } catch (const c10::ValueError& error) {
+      TORCH_CHECK_VALUE(false, "dictionary ", plan.name, ": ", error.msg());
+    }
+  }
+  ++step_;
+  return steps;
+}
+
+DictionaryWeights SaeSession::Export(size_t index) const {
+  const Running& running = running_.at(index);
+  const SaePlan& plan = running.plan;
+  DictionaryWeights weights = plan.objective->Export(running.trainer.parameters(), running.trainer.state());
+  if (plan.input_sites.size() == 1 && plan.target_sites == plan.input_sites) {
+    FoldInputScale(running.scales.input[0], weights);
+  } else {
+    FoldColumnScales(ColumnScales(source_->sites(), plan.input_sites, running.scales.input),
+                     ColumnScales(source_->sites(), plan.target_sites, running.scales.target), weights);
+  }
+  return weights;
+}
+
+SavedState SaeSession::State() const {
+  SavedState state;
+  PutUnder(kSource, source_->State(), state);
+  for (const Running& running : running_) {
+    const std::string prefix = Prefix(running.plan.name);
+    PutUnder(prefix, running.trainer.State(), state);
+    std::vector<double> scales = running.scales.input;
+    scales.insert(scales.end(), running.scales.target.begin(), running.scales.target.end());
+    state[prefix + kScales] = at::tensor(scales, at::kDouble);
+  }
+  state[kStep] = Int64Tensor({step_});
+  return state;
+}
+
+void SaeSession::Restore(const SavedState& state) {
+  const int64_t step = Int64Values(state, kStep, 1)[0];
+  source_->Restore(Under(kSource, state));
+  for (Running& running : running_) {
+    const SavedState own = Under(Prefix(running.plan.name), state);
+    running.trainer.Restore(own);
+    const at::Tensor scales = SavedTensor(own, kScales, at::kDouble).contiguous();
+    auto& [input, target] = running.scales;
+    TORCH_CHECK_VALUE(scales.numel() == static_cast<int64_t>(input.size() + target.size()),
+                      "saved state: ", running.plan.name, " has ", scales.numel(), " scales, expected ",
+                      input.size() + target.size());
+    const double* values = scales.data_ptr<double>();
+    input.assign(values, values + input.size());
+    target.assign(values + input.size(), values + scales.numel());
+  }
+  step_ = step;
+}
+
+}  // namespace lifescope

@@ -1,0 +1,72 @@
+// Several dictionaries trained on one stream of activations, with a checkpoint from which all of them go on to the bit.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "server/dictionary/training/sae_trainer.h"
+#include "server/training/activation_scale.h"
+#include "server/training/activation_source.h"
+
+namespace lifescope {
+
+// What one dictionary reads and learns.
+struct SaePlan {
+  std::string name;
+  std::shared_ptr<const Objective> objective;
+  SaeTrainerOptions options;
+  ActivationScale scale = ActivationScale::kUnitMeanSquare;
+  // Indices into the source's sites: their columns, side by side, are the input and the target. A crosscoder has
+  // several; a transcoder has other targets.
+  std::vector<size_t> input_sites, target_sites;
+};
+
+struct SaeSessionOptions {
+  int64_t batch_rows = 1024;
+  // Rows from which the scales are estimated; at most what the source holds for shuffling.
+  int64_t scale_rows = 100'000;
+};
+
+// Not thread-safe.
+class SaeSession {
+ public:
+  // Estimates the scales. Throws c10::ValueError naming the plan whose widths are not those of its sites.
+  SaeSession(std::shared_ptr<ActivationSource> source, std::vector<SaePlan> plans, const SaeSessionOptions& options);
+
+  // One step of every dictionary on the same rows; one result per plan. Throws c10::ValueError naming the dictionary
+  // when its loss is not finite.
+  std::vector<SaeStep> Step();
+  int64_t step_count() const { return step_; }
+
+  // The dictionary as it is now, for raw activations: the scale is folded in. Its features are in units of the raw
+  // activations where they are of the rows'.
+  DictionaryWeights Export(size_t plan) const;
+  // Of each input and target site.
+  struct Scales {
+    std::vector<double> input, target;
+  };
+  const Scales& scales(size_t plan) const { return running_[plan].scales; }
+
+  // Trainers, source and scales, all to the bit.
+  SavedState State() const;
+  void Restore(const SavedState& state);
+
+ private:
+  struct Running {
+    SaePlan plan;
+    Scales scales;
+    SaeTrainer trainer;
+  };
+  void EstimateScales(Running& running, const at::Tensor& rows) const;
+  at::Tensor Columns(const at::Tensor& rows, const std::vector<size_t>& sites, const std::vector<double>& scales) const;
+
+  std::shared_ptr<ActivationSource> source_;
+  SaeSessionOptions options_;
+  std::vector<int64_t> first_column_;  // of each site
+  std::vector<Running> running_;
+  int64_t step_ = 0;
+};
+
+}  // namespace lifescope

@@ -1,0 +1,124 @@
+#include "server/training/sae_session.h"
+
+#include <ATen/ATen.h>
+#include <c10/util/Exception.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "server/dictionary/training/relu_objective.h"
+#include "server/training/activation_stream.h"
+#include "tests/support/golden.h"
+#include "tests/training/tiny_corpus.h"
+
+namespace lifescope {
+namespace {
+
+class SaeSessionTest : public testing::Test {
+ protected:
+  SaeSessionTest() : corpus_(MakeTinyCorpus(TemporaryFolder() + "/corpus", 25)) {
+    model_ = std::make_shared<const Transformer>(TinyShape(), InitializeWeights(TinyShape(), 3, 1));
+    options_.batch_rows = 64;
+    options_.scale_rows = 200;
+  }
+
+  std::shared_ptr<ActivationStream> Source() const {
+    ActivationStreamOptions options;
+    options.buffer_rows = 200;
+    options.batch_tokens = 100;
+    return std::make_shared<ActivationStream>(
+        std::vector<StreamedModel>{
+            {model_, {HookPoint::Parse("blocks.0.hook_resid_post"), HookPoint::Parse("blocks.1.hook_resid_post")}}},
+        corpus_, options);
+  }
+
+  SaePlan Plan(const std::string& name, std::vector<size_t> sites, uint64_t seed) const {
+    ReluOptions objective;
+    objective.input_dim = static_cast<int64_t>(sites.size()) * TinyShape().hidden_size;
+    objective.feature_count = 24;
+    objective.sparsity_coefficient = 0.01;
+    SaeTrainerOptions trainer;
+    trainer.seed = seed;
+    SaePlan plan;
+    plan.name = name;
+    plan.objective = std::make_shared<ReluObjective>(objective);
+    plan.options = trainer;
+    plan.input_sites = plan.target_sites = std::move(sites);
+    return plan;
+  }
+
+  std::shared_ptr<const Corpus> corpus_;
+  std::shared_ptr<const Transformer> model_;
+  SaeSessionOptions options_;
+};
+
+TEST_F(SaeSessionTest, EachDictionaryLearnsAsItWouldAlone) {
+  SaeSession both(Source(), {Plan("a", {0}, 1), Plan("b", {1}, 2)}, options_);
+  SaeSession alone(Source(), {Plan("b", {1}, 2)}, options_);
+  for (int i = 0; i < 6; ++i) EXPECT_EQ(both.Step()[1].loss, alone.Step()[0].loss);
+  EXPECT_TRUE(at::equal(both.Export(1).tensors.at("W_enc"), alone.Export(0).tensors.at("W_enc")));
+}
+
+TEST_F(SaeSessionTest, RestoredSessionGoesOnToTheBit) {
+  SaeSession session(Source(), {Plan("a", {0}, 1), Plan("b", {0, 1}, 2)}, options_);
+  for (int i = 0; i < 5; ++i) session.Step();
+  const SavedState state = session.State();
+  SaeSession restored(Source(), {Plan("a", {0}, 1), Plan("b", {0, 1}, 2)}, options_);
+  restored.Restore(state);
+  EXPECT_EQ(restored.step_count(), 5);
+  for (int i = 0; i < 9; ++i) {
+    session.Step();
+    restored.Step();
+  }
+  const SavedState expected = session.State(), actual = restored.State();
+  ASSERT_EQ(expected.size(), actual.size());
+  for (const auto& [name, tensor] : expected) EXPECT_TRUE(at::equal(actual.at(name), tensor)) << name;
+}
+
+// The exported dictionary reads raw activations; the trainer saw them times the scale.
+TEST_F(SaeSessionTest, ScaleIsFoldedIntoTheExportedDictionary) {
+  SaeSession session(Source(), {Plan("one", {0}, 1), Plan("cross", {0, 1}, 1)}, options_);
+  for (int i = 0; i < 3; ++i) session.Step();
+  const at::Tensor raw = Source()->Next(50).to(at::kDouble);
+  const int64_t width = TinyShape().hidden_size;
+  for (const size_t plan : {size_t{0}, size_t{1}}) {
+    const std::vector<double>& scales = session.scales(plan).input;
+    const at::Tensor columns = at::cat(
+        {at::full({width}, scales[0], at::kDouble), at::full({plan == 0 ? 0 : width}, scales.back(), at::kDouble)});
+    const at::Tensor rows = raw.narrow(1, 0, columns.numel());
+    const auto dictionary = MakeDictionary(session.Export(plan), at::kDouble, at::kCPU);
+    const at::Tensor recon = dictionary->Decode(dictionary->Encode(rows), rows);
+
+    const SavedState state = session.State();
+    const std::string prefix = plan == 0 ? "dictionary.one." : "dictionary.cross.";
+    const auto parameter = [&](const char* name) { return state.at(prefix + name).to(at::kDouble); };
+    const at::Tensor scaled = rows * columns;
+    const at::Tensor acts =
+        at::relu(at::addmm(parameter(kEncoderBias), scaled - parameter(kDecoderBias), parameter(kEncoder).t()));
+    const at::Tensor expected = at::addmm(parameter(kDecoderBias), acts, parameter(kDecoder)) / columns;
+    EXPECT_GT(acts.count_nonzero().item<int64_t>(), 0);
+    EXPECT_TRUE(at::allclose(recon, expected, 1e-9, 1e-9)) << plan;
+  }
+}
+
+TEST_F(SaeSessionTest, WidthsThatAreNotThoseOfTheSitesAreRefused) {
+  SaePlan plan = Plan("a", {0}, 1);
+  plan.input_sites = {0, 1};
+  try {
+    SaeSession(Source(), {plan}, options_);
+    FAIL() << "expected an error";
+  } catch (const c10::ValueError& error) {
+    EXPECT_THAT(error.msg(),
+                testing::HasSubstr("a: reads 16 and writes 16 dimensions, expected those of its hook points, 32"));
+  }
+}
+
+TEST(EstimateScaleTest, FollowsItsDefinition) {
+  const at::Tensor rows = at::tensor({3.0, 4.0, 0.0, 1.0}).reshape({2, 2});
+  EXPECT_EQ(EstimateScale(ActivationScale::kNone, rows), 1);
+  EXPECT_NEAR(EstimateScale(ActivationScale::kUnitMeanSquare, rows), 1 / std::sqrt(13.0), 1e-15);
+  EXPECT_NEAR(EstimateScale(ActivationScale::kSqrtWidth, rows), std::sqrt(2.0) / 3, 1e-15);
+  EXPECT_THROW(EstimateScale(ActivationScale::kUnitMeanSquare, at::zeros({2, 2})), c10::ValueError);
+}
+
+}  // namespace
+}  // namespace lifescope
