@@ -40,6 +40,7 @@ int main(int argc, char** argv) {
   lifescope::AddTrainSaeCommand(app);
   lifescope::AddIndexCommand(app);
   lifescope::AddMatchTraitsCommand(app);
+  lifescope::AddCoverageCommand(app);
   lifescope::AddLabelCommand(app);
   try {
     app.parse(argc, argv);

@@ -129,4 +129,14 @@ void CheckSameVocabulary(const OpenedModel& model, const OpenedCorpus& corpus) {
   }
 }
 
+OpenedScan OpenScan(const std::string& home, const std::string& dictionary, const std::string& corpus) {
+  OpenedScan scan;
+  scan.dictionary = OpenDictionary(home, dictionary);
+  scan.hook_point = HookPoint::Parse(scan.dictionary.info.hook_point);
+  scan.model = OpenModel(home, scan.dictionary.info.model);
+  scan.corpus = OpenCorpus(home, corpus);
+  CheckSameVocabulary(scan.model, scan.corpus);
+  return scan;
+}
+
 }  // namespace lifescope

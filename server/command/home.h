@@ -56,4 +56,13 @@ LoadedDictionary OpenDictionary(const std::string& home, const std::string& name
 // Throws c10::ValueError when the model was trained on another vocabulary.
 void CheckSameVocabulary(const OpenedModel& model, const OpenedCorpus& corpus);
 
+// A dictionary, the model that it reads, and a corpus of the model's vocabulary.
+struct OpenedScan {
+  LoadedDictionary dictionary;
+  HookPoint hook_point;
+  OpenedModel model;
+  OpenedCorpus corpus;
+};
+OpenedScan OpenScan(const std::string& home, const std::string& dictionary, const std::string& corpus);
+
 }  // namespace lifescope

@@ -52,16 +52,13 @@ std::vector<ExampleRecord> ExampleRecords(const FeatureIndexResult& result) {
 
 void BuildIndex(const IndexFlags& flags) {
   const Stopwatch stopwatch;
-  const LoadedDictionary dictionary = OpenDictionary(flags.home, flags.dictionary);
-  const OpenedModel model = OpenModel(flags.home, dictionary.info.model);
-  const OpenedCorpus corpus = OpenCorpus(flags.home, flags.corpus);
-  CheckSameVocabulary(model, corpus);
+  const auto [dictionary, hook_point, model, corpus] = OpenScan(flags.home, flags.dictionary, flags.corpus);
   PrepareCompute(flags.threads);
   // Before the pass: a database that cannot be used should not cost it.
   const std::unique_ptr<Store> store = OpenStoreOf(flags.home, flags.store);
 
   FeatureIndexOptions options;
-  options.hook_point = HookPoint::Parse(dictionary.info.hook_point);
+  options.hook_point = hook_point;
   options.examples_per_feature = flags.examples;
   FeatureIndexResult result;
   {

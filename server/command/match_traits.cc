@@ -23,18 +23,15 @@ struct MatchTraitsFlags {
 
 void Match(const MatchTraitsFlags& flags) {
   const Stopwatch stopwatch;
-  const LoadedDictionary dictionary = OpenDictionary(flags.home, flags.dictionary);
-  const OpenedModel model = OpenModel(flags.home, dictionary.info.model);
-  const OpenedCorpus corpus = OpenCorpus(flags.home, flags.corpus);
-  CheckSameVocabulary(model, corpus);
+  const OpenedScan scan = OpenScan(flags.home, flags.dictionary, flags.corpus);
   PrepareCompute(flags.threads);
   TraitMatchOptions options;
-  options.hook_point = HookPoint::Parse(dictionary.info.hook_point);
-  if (!flags.labels.empty()) options.labels = OpenLabels(flags.home, flags.labels, corpus);
+  options.hook_point = scan.hook_point;
+  if (!flags.labels.empty()) options.labels = OpenLabels(flags.home, flags.labels, scan.corpus);
   std::vector<TraitMatch> matches;
   {
     ProgressBar bar("match-traits", 0);
-    matches = MatchTraits(*model.transformer, *dictionary.dictionary, *corpus.corpus, options,
+    matches = MatchTraits(*scan.model.transformer, *scan.dictionary.dictionary, *scan.corpus.corpus, options,
                           [&](int64_t done, int64_t total) {
                             bar.UpdateStage("match-traits", done, total);
                             return true;

@@ -135,16 +135,6 @@ ClassPredictions Resample(const ClassPredictions& predictions, Random& random) {
   return drawn;
 }
 
-// Linear between order statistics; NaN of no values.
-double Quantile(std::vector<double> values, double q) {
-  if (values.empty()) return kNan;
-  std::sort(values.begin(), values.end());
-  const double place = q * static_cast<double>(values.size() - 1);
-  const auto below = static_cast<size_t>(place);
-  const size_t above = std::min(below + 1, values.size() - 1);
-  return values[below] + (values[above] - values[below]) * (place - static_cast<double>(below));
-}
-
 void Check(const ClassPredictions& predictions, const LabelRates& rates, const BootstrapOptions& options) {
   TORCH_CHECK_VALUE(predictions.person_count() > 0, "predictions: no persons, expected at least one");
   TORCH_CHECK_VALUE(options.resamples > 0, "resamples: ", options.resamples, ", expected at least 1");

@@ -4,8 +4,9 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <string>
 #include <vector>
+
+#include "server/evaluation/bootstrap.h"
 
 namespace lifescope {
 
@@ -62,19 +63,6 @@ double MacroF1(const ClassPredictions& predictions);
 double MultiClassMcc(const ClassPredictions& predictions);
 // Cohen's kappa with weights (i - j)^2: 1 - sum w_ij observed_ij / sum w_ij expected_ij. For classes with an order.
 double QuadraticKappa(const ClassPredictions& predictions);
-
-// A metric with its 95 % percentile interval.
-struct Measurement {
-  std::string metric;  // "AUC"
-  double value = 0;
-  double low = 0;
-  double high = 0;
-};
-
-struct BootstrapOptions {
-  int64_t resamples = 1000;
-  uint64_t seed = 1;
-};
 
 // Two classes: AUC, AUL, balanced accuracy, F1, MCC; more: macro AUC, macro F1, MCC, quadratic kappa. Persons are drawn
 // with replacement, all metrics from the same draws; a draw in which a metric is not defined is left out of it.

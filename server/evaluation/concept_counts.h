@@ -22,7 +22,7 @@ struct HeldConcepts {
   int64_t rows() const { return static_cast<int64_t>(row_offsets.size()) - 1; }
 };
 
-// From BOOL [rows, concepts].
+// From BOOL [rows, concepts]. Throws c10::ValueError when it is not of that form.
 HeldConcepts ToHeldConcepts(const at::Tensor& holds);
 
 // {0, .1, ..., .9}.
@@ -58,6 +58,9 @@ class ConceptCounts {
   // Counts every row once: (active features of the row) x (concepts that hold of it) steps. Throws c10::ValueError when
   // the numbers of rows, features or concepts do not fit.
   void Add(const SparseActivations& codes, const HeldConcepts& concepts);
+
+  // These concepts alone, renumbered in the order given.
+  ConceptCounts Select(const std::vector<int64_t>& kept) const;
 
   const ThresholdGrid& grid() const { return grid_; }
   int64_t concept_count() const { return static_cast<int64_t>(holds_.size()); }

@@ -19,6 +19,8 @@ struct TraitMatchOptions {
   HookPoint hook_point;
   // Match the booleans and categories of this table of the corpus instead of its traits.
   std::shared_ptr<const LabelTable> labels;
+  // Only these traits or labels ("person.sector"); empty: all.
+  std::vector<std::string> traits;
   int64_t n_slots = 0;  // 0: the model's max_length
   int64_t batch_tokens = 16384;
   // Trait values that hold on fewer or more than these shares of the validation tokens are left out.
@@ -44,7 +46,7 @@ struct TraitMatch {
 // Where a trait does not apply or a label is missing none of its values holds. The validation documents are run twice
 // (maxima, then counts), the test documents once; `on_progress` counts those runs and returns false to stop (Cancelled
 // is thrown). Memory is bounded by the batch and 80 bytes per feature and trait value. Throws c10::ValueError when the
-// corpus has no traits (the table no such columns) or a split has no events, or naming what does not fit as
+// corpus has no traits (the table no such columns), one of `traits` is not there, or a split has no events, or naming what does not fit as
 // BuildFeatureIndex does.
 std::vector<TraitMatch> MatchTraits(const Transformer& model, const Dictionary& dictionary, const Corpus& corpus,
                                     const TraitMatchOptions& options,

@@ -1,0 +1,58 @@
+// The boolean concepts of a corpus: each value of a known trait, or of a label, is one. "sector = transport" holds of a
+// token of a person or event of that sector.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "server/corpus/corpus.h"
+#include "server/corpus/label_table.h"
+
+namespace lifescope {
+
+// Refers to the corpus or the table, which must outlive it.
+class CorpusConcepts {
+ public:
+  // Every trait of persons and events. Throws c10::ValueError when the corpus has none.
+  static CorpusConcepts OfTraits(const Corpus& corpus);
+  // The booleans and categories of a table of the corpus. Throws c10::ValueError when it has none, or is of another
+  // corpus.
+  static CorpusConcepts OfLabels(const LabelTable& labels, const Corpus& corpus);
+
+  struct Name {
+    std::string trait;  // "event.illness_active", "person.sector"; a label: its name
+    std::string value;  // "yes"; a boolean: "false", "true"
+  };
+
+  int64_t size() const { return static_cast<int64_t>(names_.size()); }
+  const Name& name(int64_t index) const { return names_[index]; }
+  // Concepts of one trait exclude each other: the trait's number.
+  const std::vector<int64_t>& traits() const { return traits_; }
+
+  // Adds the concepts that hold of a token of an event, ascending; none of a trait that does not apply or is missing.
+  void AppendHeldAt(int64_t document, int32_t event, int64_t row, std::vector<int32_t>* concepts) const;
+
+  // These concepts alone, renumbered in the order given, which ascends.
+  CorpusConcepts Select(const std::vector<int64_t>& kept) const;
+
+ private:
+  // Index of the value that holds there.
+  using ValueAt = std::function<double(int64_t document, int32_t event, int64_t row)>;
+
+  struct Column {
+    ValueAt value_at;
+    std::vector<int32_t> concepts;  // by value; -1 where it was not kept
+  };
+
+  CorpusConcepts() = default;
+  void Add(const std::string& trait, const std::vector<std::string>& values, ValueAt value_at);
+
+  std::vector<Name> names_;
+  std::vector<int64_t> traits_;
+  std::vector<Column> columns_;
+};
+
+}  // namespace lifescope

@@ -1,0 +1,52 @@
+// Coverage of the known traits of a corpus, or of labels, by a dictionary: coverage and reconstruction of Karvonen et
+// al. 2024 (arXiv:2408.00113; concept_coverage.h, concept_reconstruction.h) with everything chosen on validation
+// persons and measured on test persons, intervals bootstrapped over these. Any dictionary can be measured: an SAE,
+// neurons, principal components, random directions. Only positive activations count as on: a direction whose negative
+// side matters should be in the dictionary twice. Coverage grows with the number of active features: compare at equal
+// L0.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "server/corpus/corpus.h"
+#include "server/dictionary/dictionary.h"
+#include "server/evaluation/bootstrap.h"
+#include "server/evaluation/concept_reconstruction.h"
+#include "server/evaluation/trait_match.h"
+#include "server/model/transformer.h"
+
+namespace lifescope {
+
+struct TraitCoverageOptions {
+  TraitMatchOptions match;
+  DetectorOptions detectors;
+  BootstrapOptions bootstrap;  // 0 resamples: no intervals
+};
+
+// Names of the figures of TraitCoverage. F1 over event tokens of test persons, mean over concepts unless pooled:
+inline constexpr char kCoverageOwnThreshold[] = "coverage, own threshold";        // best feature and threshold of each
+inline constexpr char kCoverageSharedThreshold[] = "coverage, shared threshold";  // best feature at one threshold
+inline constexpr char kReconstruction[] = "reconstruction";                       // pooled; highest thresholds
+inline constexpr char kReconstructionBest[] = "reconstruction, best threshold";   // pooled; the paper's: best on test
+inline constexpr char kAlwaysOn[] = "always on";  // coverage of a feature that is on everywhere: 2 s / (1 + s)
+
+struct TraitCoverage {
+  std::vector<TraitMatch> matches;         // of each concept with its own threshold, in the order of the corpus
+  std::vector<Measurement> figures;        // in the order above; NaN where there is no concept
+  std::vector<std::vector<double>> draws;  // bootstrap draws of each figure
+  double shared_fraction = 0;              // of the maximum: chosen for the shared threshold
+  double l0 = 0;                           // active features per event token of the test persons
+  int64_t test_token_count = 0;
+  int64_t test_person_count = 0;
+};
+
+// The validation documents are run twice (maxima, then counts), the test documents once; `on_progress` counts those
+// runs and returns false to stop (Cancelled is thrown). Memory: 80 bytes per feature and concept, and 8 bytes per test
+// person for each of five counts of a concept. Tokens, concepts left out, ties and errors are those of MatchTraits.
+TraitCoverage CoverTraits(const Transformer& model, const Dictionary& dictionary, const Corpus& corpus,
+                          const TraitCoverageOptions& options,
+                          const std::function<bool(int64_t done, int64_t total)>& on_progress = {});
+
+}  // namespace lifescope
