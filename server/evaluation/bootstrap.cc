@@ -4,6 +4,7 @@
 #include <c10/util/Exception.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "server/corpus/random.h"
@@ -39,6 +40,24 @@ at::Tensor BootstrapSums(const at::Tensor& per_person, const BootstrapOptions& o
     sums.push_back(times.mm(rows));
   }
   return at::cat(sums);
+}
+
+std::vector<Measurement> MeasureOverPersons(const at::Tensor& per_person, const MetricsOfSums& metrics,
+                                            const BootstrapOptions& options) {
+  const at::Tensor draws = BootstrapSums(per_person, options);
+  std::vector<Measurement> measured = metrics(per_person.sum(0));
+  std::vector<std::vector<double>> values(measured.size());
+  for (int64_t draw = 0; draw < draws.size(0); ++draw) {
+    const std::vector<Measurement> drawn = metrics(draws[draw]);
+    for (size_t m = 0; m < drawn.size(); ++m) {
+      if (!std::isnan(drawn[m].value)) values[m].push_back(drawn[m].value);
+    }
+  }
+  for (size_t m = 0; m < measured.size(); ++m) {
+    measured[m].low = Quantile(values[m], 0.025);
+    measured[m].high = Quantile(values[m], 0.975);
+  }
+  return measured;
 }
 
 }  // namespace lifescope

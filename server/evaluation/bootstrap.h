@@ -5,6 +5,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -19,8 +20,11 @@ struct BootstrapOptions {
 struct Measurement {
   std::string metric;  // "AUC"
   double value = 0;
+  // NaN: no interval.
   double low = 0;
   double high = 0;
+  // Why the value is NaN or needs care.
+  std::string note = {};
 };
 
 // Linear between order statistics; NaN of no values.
@@ -31,5 +35,13 @@ double Quantile(std::vector<double> values, double q);
 // persons can be compared draw by draw. Exact, hence independent of the number of threads, where the entries are whole
 // numbers. Throws c10::ValueError when there are no persons or resamples.
 at::Tensor BootstrapSums(const at::Tensor& per_person, const BootstrapOptions& options);
+
+// Metrics that are functions of sums over persons: `sums` DOUBLE [sums] -> the same metrics in the same order.
+using MetricsOfSums = std::function<std::vector<Measurement>(const at::Tensor& sums)>;
+
+// The metrics of all persons with their intervals. A draw in which a metric is NaN is left out of it. Throws as
+// BootstrapSums.
+std::vector<Measurement> MeasureOverPersons(const at::Tensor& per_person, const MetricsOfSums& metrics,
+                                            const BootstrapOptions& options = {});
 
 }  // namespace lifescope

@@ -1,0 +1,154 @@
+#include "server/evaluation/metric_definition.h"
+
+#include <c10/util/Exception.h>
+
+#include <algorithm>
+
+namespace lifescope {
+namespace {
+
+constexpr char kGao[] = "Gao et al. 2024, arXiv:2406.04093";
+constexpr char kGated[] = "Rajamanoharan et al. 2024, arXiv:2404.16014";
+constexpr char kSaeBench[] = "SAEBench @8042bb3";
+constexpr char kSaeLens[] = "SAELens 6.18.0 @91ca16c";
+constexpr char kDictionaryLearning[] = "dictionary_learning @60ec6bf";
+constexpr char kBricken[] = "Bricken et al. 2023";
+constexpr char kSharkey[] = "Sharkey, Braun & Millidge 2022";
+
+const std::vector<MetricDefinition>& Table() {
+  static const std::vector<MetricDefinition> table{
+      {"l0", 1, "mean over rows of #{i: f_i != 0}", kBricken,
+       "Says nothing of how the activity is spread over features."},
+      {"l1", 1, "mean over rows of sum_i |f_i|", kBricken, "Depends on the scale of activations and decoder."},
+      {"mse_sum", 1, "mean over rows of sum_j e_j^2", kBricken,
+       "Grows with width and scale: not comparable over hook points."},
+      {"mse_mean", 1, "mse_sum / width", kGao, "Depends on the scale of activations."},
+      {"fvu", 1, "sum |e|^2 / sum |x - xbar|^2, both over all rows, xbar the mean of all rows", kGao,
+       "Rows far from the mean weigh most; a small error may still be what the model needs."},
+      {"explained_variance", 1, "1 - fvu", kGao, "As fvu."},
+      {"normalized_mse_uncentred", 1, "sum |e|^2 / sum |x|^2", kGao, "Small wherever activations have a large mean."},
+      {"normalized_mse_uncentred_row_mean", 1, "mean over rows of |e|^2 / |x|^2 (0 where x = 0)",
+       "openai/sparse_autoencoder @4965b94, loss.py", "A mean of ratios: short rows weigh as much as long ones."},
+      {"cosine", 1, "mean over rows of <x, r> / (|x| |r|) (0 where x or r is 0)", kDictionaryLearning,
+       "Blind to the length of the reconstruction; not centred."},
+      {"l2_norm_in", 1, "mean over rows of |x|", kSaeLens, "Describes the activations, not the dictionary."},
+      {"l2_norm_out", 1, "mean over rows of |r|", kSaeLens, "Read beside l2_norm_in."},
+      {"l2_ratio", 1, "mean over rows of |r| / |x| (0 where x = 0)", kSaeLens,
+       "Below 1 for an unbiased reconstruction too: see relative_reconstruction_bias."},
+      {"relative_reconstruction_bias", 1, "sum |r|^2 / sum <x, r> over all rows", kGated,
+       "1 is unbiased, below 1 is shrinkage; not centred."},
+      {"alive_fraction", 1, "share of the features that fire on a row of the set", kSaeBench,
+       "Depends on the number of rows, which is its window."},
+      {"dead_feature_count", 1, "features that fire on none of the rows seen", kBricken,
+       "As alive_fraction: rare is not dead."},
+      {"dense_feature_count", 1, "features that fire on more than 10 % of the rows", kBricken,
+       "The threshold is a convention; a common concept is dense too."},
+      {"frequency_over_1_percent", 1, "share of the features with density > 0.01", kSaeBench,
+       "The threshold is a convention."},
+      {"frequency_over_10_percent", 1, "share of the features with density > 0.1", kSaeBench,
+       "The threshold is a convention."},
+      {"normalized_frequency_over_1_percent", 1, "sum of densities > 0.01 / sum of densities", kSaeBench, "As above."},
+      {"normalized_frequency_over_10_percent", 1, "sum of densities > 0.1 / sum of densities", kSaeBench, "As above."},
+      {"consistent_activation", 1,
+       "rows on which a feature fires / documents in which it fires; mean over alive features", kSaeLens,
+       "Long documents raise it."},
+      {"max_decoder_cosine", 1, "mean over features i of max_{j != i} cos(W_dec[i], W_dec[j])", kSaeBench,
+       "Near duplicates raise it; so does a wider dictionary."},
+      {"max_encoder_cosine", 1, "mean over features i of max_{j != i} cos(W_enc[:, i], W_enc[:, j])", kSaeBench,
+       "As max_decoder_cosine."},
+      {"encoder_decoder_cosine", 1, "cos(W_enc[:, i], W_dec[i]) of each feature", kSaeLens,
+       "Low is no fault: encoders also subtract what interferes."},
+      {"cross_entropy_clean", 1, "mean over predicted tokens of -log p(token), model untouched, in nats", kGated,
+       "Tokens to be predicted are masked anew for the evaluation: compare within one card or equal seeds."},
+      {"cross_entropy_spliced", 1, "the same with the chosen rows of the hook point replaced by r", kGated,
+       "The error term is dropped. Rows that were not chosen keep their activation."},
+      {"cross_entropy_zero_ablated", 1, "the same with the chosen rows set to 0", kGated,
+       "Far from what the model has seen."},
+      {"cross_entropy_mean_ablated", 1, "the same with the chosen rows set to their mean over the set", kGated,
+       "The mean is that of unmasked lives of the same set."},
+      {"delta_cross_entropy", 1, "cross_entropy_spliced - cross_entropy_clean", kGated,
+       "No scale: a weak layer has a small one."},
+      {"loss_recovered_zero", 1, "(CE zero - CE spliced) / (CE zero - CE clean); NaN when |CE zero - CE clean| < 0.001",
+       kGated, "Flatters: zero ablation is a low bar. Meaningless where ablation lowers the loss."},
+      {"loss_recovered_mean", 1, "(CE mean - CE spliced) / (CE mean - CE clean); NaN when |CE mean - CE clean| < 0.001",
+       kGated, "A harder bar than zero ablation. Meaningless where ablation lowers the loss."},
+      {"kl_spliced", 1, "mean over predicted tokens of KL(p clean || p spliced), in nats", kSaeLens,
+       "Also counts changes that make no prediction worse."},
+      {"kl_zero_ablated", 1, "mean over predicted tokens of KL(p clean || p zero ablated)", kSaeLens, "As kl_spliced."},
+      {"kl_mean_ablated", 1, "mean over predicted tokens of KL(p clean || p mean ablated)", kSaeLens, "As kl_spliced."},
+      {"kl_recovered_zero", 1, "(KL zero - KL spliced) / KL zero; NaN when KL zero < 0.001", kSaeLens,
+       "As loss_recovered_zero."},
+      {"kl_recovered_mean", 1, "(KL mean - KL spliced) / KL mean; NaN when KL mean < 0.001", kSaeLens,
+       "As loss_recovered_mean."},
+      {"reconstruction_score", 1, "(sum loss zero - sum loss spliced) / (sum loss zero - sum loss clean)",
+       "ai-safety-foundation/sparse_autoencoder @b6ba6cb", "loss_recovered_zero under its older name."},
+      {"mmcs", 1, "mean over the directions a of one set of max_b cos(a, b) over the other, signed", kSharkey,
+       "Not symmetric: both ways are given. Random directions have some too, more when there are many."},
+      {"matched_cosine_greedy", 1, "mean cosine of one-to-one pairs, the most similar free directions first", kSharkey,
+       "Greedy: the best total may be larger. Rarely firing features weigh as much as others."},
+      {"matched_over_0.9", 1, "share of the pairs of matched_cosine_greedy with cosine > 0.9", kSharkey,
+       "The threshold is a convention. Between two seeds: stability of the training."},
+      {"capacity", 1, "<a_i, a_i>^2 / sum_j <a_i, a_j>^2 of each feature", "Scherlis et al. 2022, arXiv:2210.01892",
+       "Of vectors as given: lengths matter."},
+      {"sae_lens.mse", 1, "mean over rows of |e|^2 / rows of the batch", kSaeLens,
+       "A MISTAKE of that library (SAEBench copied it): divided by the number of rows twice."},
+      {"sae_lens.explained_variance", 1, "1 - m(|e|^2) / (m(|x|^2) - m(mean_j x_j^2)^2), m the mean of batch means",
+       kSaeLens, "A MISTAKE of that library (SAEBench copied it): the divisor is no variance."},
+      {"sae_lens.explained_variance_legacy", 1,
+       "mean over rows of 1 - |e|^2 / |x - xbar|^2, xbar the mean of the row's batch", kSaeLens,
+       "A mean of ratios: rows near the mean can make it negative."},
+      {"sae_lens.relative_reconstruction_bias", 1, "mean over batches of sum |r|^2 / sum <x, r>", kSaeLens,
+       "A mean of ratios of batches; dictionary_learning has the same."},
+      {"dictionary_learning.l2_loss", 1, "mean over batches of mean |e|", kDictionaryLearning,
+       "Not squared, in spite of its name."},
+      {"dictionary_learning.frac_variance_explained", 1, "mean over batches of 1 - sum_j var(e_j) / sum_j var(x_j)",
+       kDictionaryLearning, "The mean of e is removed: a constant error costs nothing. A mean of ratios of batches."},
+      {"explained_variance_per_dim_mean", 1, "mean over batches of mean_j (1 - sum e_j^2 / sum (x_j - xbar_j)^2)",
+       "mean of R^2", "Weak dimensions weigh as much as strong ones. A mean of ratios of batches."},
+  };
+  return table;
+}
+
+// '|' ends a cell of a Markdown table.
+std::string Cell(const std::string& text) {
+  std::string cell;
+  for (const char c : text) {
+    if (c == '|') cell += '\\';
+    cell += c;
+  }
+  return cell;
+}
+
+}  // namespace
+
+const std::vector<MetricDefinition>& MetricDefinitions() { return Table(); }
+
+const MetricDefinition& DefinitionOf(const std::string& name) {
+  const auto& table = Table();
+  const auto found =
+      std::find_if(table.begin(), table.end(), [&](const MetricDefinition& d) { return name == d.name; });
+  TORCH_CHECK_VALUE(found != table.end(), "metric '", name, "' has no definition");
+  return *found;
+}
+
+std::string MetricsMarkdown() {
+  std::string text =
+      "# Metrics of dictionaries\n\n"
+      "Made by `lifescoped metrics`; do not edit. Rows are the positions that a card says it evaluated; x is an "
+      "activation, r its\n"
+      "reconstruction, e = x - r, f its features. Sums are in double over the whole set, never means of batches, "
+      "except where a\n"
+      "name begins with another library's: those are here so that published numbers can be compared. Intervals are 95 "
+      "%\n"
+      "percentiles of a bootstrap over persons.\n\n"
+      "| metric | version | formula | reference | what it does not say |\n|---|---|---|---|---|\n";
+  for (const MetricDefinition& d : Table()) {
+    text += "| `";
+    text += d.name;
+    text += "` | " + std::to_string(d.version) + " | " + Cell(d.formula) + " | " + Cell(d.reference) + " | " +
+            Cell(d.caution) + " |\n";
+  }
+  return text;
+}
+
+}  // namespace lifescope
