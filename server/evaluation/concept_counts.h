@@ -65,8 +65,8 @@ class ConceptCounts {
   const ThresholdGrid& grid() const { return grid_; }
   int64_t concept_count() const { return static_cast<int64_t>(holds_.size()); }
   int64_t rows() const { return rows_; }
-  // Rows of which the concept holds.
-  int64_t Holds(int64_t concept_index) const { return holds_[concept_index]; }
+  // Rows of which each concept holds.
+  const std::vector<int64_t>& holds() const { return holds_; }
   // Rows where the feature is on, and those of them of which the concept holds, from the highest level downwards:
   // calls visit(level, hits, fired).
   template <typename Visit>

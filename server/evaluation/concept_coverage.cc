@@ -10,7 +10,7 @@ namespace {
 std::vector<ConceptChoice> BestByLevel(const ConceptCounts& counts, int64_t concept_index) {
   std::vector<ConceptChoice> best(counts.grid().level_count());
   for (size_t level = 0; level < best.size(); ++level) best[level] = {concept_index, 0, static_cast<int64_t>(level), 0};
-  const int64_t holds = counts.Holds(concept_index);
+  const int64_t holds = counts.holds()[concept_index];
   for (int64_t feature = 0; feature < counts.grid().feature_count(); ++feature) {
     counts.VisitLevels(feature, concept_index, [&](int64_t level, int64_t hits, int64_t fired) {
       const double f1 = F1Of(hits, fired, holds);

@@ -26,11 +26,15 @@ at::Tensor Divide(const at::Tensor& part, const at::Tensor& whole) {
 
 }  // namespace
 
-Cooccurrences CountCooccurrences(const SparseActivations& codes, const std::vector<int64_t>& chunk_offsets,
-                                 double threshold) {
+void CheckChunks(const SparseActivations& codes, const std::vector<int64_t>& chunk_offsets) {
   TORCH_CHECK_VALUE(!chunk_offsets.empty() && chunk_offsets.front() == 0 && chunk_offsets.back() == codes.rows() &&
                         std::is_sorted(chunk_offsets.begin(), chunk_offsets.end()),
                     "chunk_offsets: expected ascending from 0 to ", codes.rows(), ", the number of rows");
+}
+
+Cooccurrences CountCooccurrences(const SparseActivations& codes, const std::vector<int64_t>& chunk_offsets,
+                                 double threshold) {
+  CheckChunks(codes, chunk_offsets);
   const at::Tensor values = codes.values.to(at::kDouble).contiguous();
   const at::Tensor features = codes.features.contiguous(), offsets = codes.row_offsets.contiguous();
   const int64_t* offset = offsets.data_ptr<int64_t>();

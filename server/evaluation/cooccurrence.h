@@ -23,9 +23,12 @@ struct Cooccurrences {
   int64_t chunk_count = 0;
 };
 
-// The rows of one chunk are consecutive: chunk c is rows [chunk_offsets[c], chunk_offsets[c + 1]). A feature is active
-// above `threshold`. Time: the square of the features that occur in a chunk; memory: 8 features^2 bytes. Throws
-// c10::ValueError when the offsets do not ascend from 0 to the number of rows.
+// Chunk c is rows [chunk_offsets[c], chunk_offsets[c + 1]). Throws c10::ValueError unless the offsets ascend from 0 to
+// the number of rows.
+void CheckChunks(const SparseActivations& codes, const std::vector<int64_t>& chunk_offsets);
+
+// A feature is active above `threshold`. Time: the square of the features that occur in a chunk; memory: 8 features^2
+// bytes. Throws c10::ValueError as CheckChunks.
 Cooccurrences CountCooccurrences(const SparseActivations& codes, const std::vector<int64_t>& chunk_offsets,
                                  double threshold = 0);
 

@@ -2,6 +2,8 @@
 
 #include <c10/util/Exception.h>
 
+#include <algorithm>
+
 namespace lifescope {
 
 CorpusConcepts CorpusConcepts::OfTraits(const Corpus& corpus) {
@@ -40,6 +42,24 @@ CorpusConcepts CorpusConcepts::OfLabels(const LabelTable& labels, const Corpus& 
   return concepts;
 }
 
+CorpusConcepts CorpusConcepts::Of(const Corpus& corpus, const LabelTable* labels,
+                                  const std::vector<std::string>& traits) {
+  const CorpusConcepts all = labels ? OfLabels(*labels, corpus) : OfTraits(corpus);
+  if (traits.empty()) return all;
+  std::vector<int64_t> asked;
+  for (const std::string& trait : traits) {
+    const size_t before = asked.size();
+    for (int64_t c = 0; c < all.size(); ++c) {
+      if (all.name(c).trait == trait) asked.push_back(c);
+    }
+    TORCH_CHECK_VALUE(asked.size() > before, "traits: '", trait, "' is not there, expected one like '",
+                      all.name(0).trait, "'");
+  }
+  std::sort(asked.begin(), asked.end());
+  asked.erase(std::unique(asked.begin(), asked.end()), asked.end());
+  return all.Select(asked);
+}
+
 void CorpusConcepts::Add(const std::string& trait, const std::vector<std::string>& values, ValueAt value_at) {
   Column column{std::move(value_at), {}};
   for (const std::string& value : values) {
@@ -72,6 +92,16 @@ CorpusConcepts CorpusConcepts::Select(const std::vector<int64_t>& kept) const {
     for (int32_t& c : column.concepts) c = c < 0 ? -1 : number[c];
   }
   return selected;
+}
+
+std::vector<int64_t> ConceptsWithin(const std::vector<int64_t>& holds, int64_t rows, double min_share,
+                                    double max_share) {
+  std::vector<int64_t> kept;
+  for (size_t c = 0; c < holds.size(); ++c) {
+    const double share = rows == 0 ? 0 : static_cast<double>(holds[c]) / static_cast<double>(rows);
+    if (share >= min_share && share <= max_share) kept.push_back(static_cast<int64_t>(c));
+  }
+  return kept;
 }
 
 }  // namespace lifescope

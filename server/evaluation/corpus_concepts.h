@@ -22,6 +22,10 @@ class CorpusConcepts {
   // corpus.
   static CorpusConcepts OfLabels(const LabelTable& labels, const Corpus& corpus);
 
+  // Of the labels where there are any, else of the traits; only `traits` by name, where any are named. Throws
+  // c10::ValueError also when one of these is not there.
+  static CorpusConcepts Of(const Corpus& corpus, const LabelTable* labels, const std::vector<std::string>& traits);
+
   struct Name {
     std::string trait;  // "event.illness_active", "person.sector"; a label: its name
     std::string value;  // "yes"; a boolean: "false", "true"
@@ -54,5 +58,9 @@ class CorpusConcepts {
   std::vector<int64_t> traits_;
   std::vector<Column> columns_;
 };
+
+// Numbers of the concepts that hold of at least `min_share` and at most `max_share` of the rows.
+std::vector<int64_t> ConceptsWithin(const std::vector<int64_t>& holds, int64_t rows, double min_share,
+                                    double max_share);
 
 }  // namespace lifescope

@@ -24,54 +24,75 @@ SparseActivations SliceRows(const SparseActivations& all, int64_t begin, int64_t
   return {offsets - first, all.features.narrow(0, first, count), all.values.narrow(0, first, count), all.feature_count};
 }
 
+// Documents that run together.
+struct DocumentBatch {
+  std::vector<int64_t> indices;
+  std::vector<Document> documents;
+  std::vector<int64_t> offsets;  // of their rows
+  at::Tensor activations;        // [rows, width]
+};
+using BatchVisitor = std::function<void(const DocumentBatch& batch)>;
+
 class Scan {
  public:
-  Scan(const Transformer& model, const Dictionary& dictionary, const CorpusScanOptions& options,
-       const DocumentVisitor& visit)
-      : model_(model), dictionary_(dictionary), options_(options), visit_(visit) {}
+  Scan(const Transformer& model, const CorpusScanOptions& options, const BatchVisitor& visit)
+      : model_(model), options_(options), visit_(visit) {}
 
   bool Fits(const Document& document) const {
-    return documents_.empty() || tokens_ + document.length() <= options_.batch_tokens;
+    return batch_.documents.empty() || tokens_ + document.length() <= options_.batch_tokens;
   }
 
   void Add(int64_t index, Document document) {
     tokens_ += document.length();
-    indices_.push_back(index);
-    documents_.push_back(std::move(document));
+    batch_.indices.push_back(index);
+    batch_.documents.push_back(std::move(document));
   }
 
   void RunBatch() {
     std::vector<DocumentRows> rows;
-    for (const Document& d : documents_) {
+    for (const Document& d : batch_.documents) {
       rows.push_back(
           {d.token.data(), d.abspos.data(), d.age.data(), d.segment.data(), d.length(), SlotsOf(model_, options_)});
     }
-    const PackedBatch batch = MakePackedBatch(rows, model_.device());
+    const PackedBatch packed = MakePackedBatch(rows, model_.device());
     at::Tensor activation;
     Hooks hooks;
     hooks.Capture(options_.hook_point, &activation);
     ForwardOptions forward;
     forward.hooks = &hooks;
     forward.layer_count = options_.hook_point.layer + 1;
-    model_.Forward(batch, forward);
-    const SparseActivations all = EncodeSparse(dictionary_, activation.flatten(1));
-    for (size_t d = 0; d < documents_.size(); ++d) {
-      visit_(indices_[d], documents_[d], SliceRows(all, batch.offsets[d], batch.offsets[d + 1]));
-    }
-    indices_.clear();
-    documents_.clear();
+    model_.Forward(packed, forward);
+    batch_.offsets = packed.offsets;
+    batch_.activations = activation.flatten(1);
+    visit_(batch_);
+    batch_ = {};
     tokens_ = 0;
   }
 
  private:
   const Transformer& model_;
-  const Dictionary& dictionary_;
   const CorpusScanOptions& options_;
-  const DocumentVisitor& visit_;
-  std::vector<int64_t> indices_;
-  std::vector<Document> documents_;
+  const BatchVisitor& visit_;
+  DocumentBatch batch_;
   int64_t tokens_ = 0;
 };
+
+void ScanBatches(const Transformer& model, const Corpus& corpus, const std::vector<int64_t>& indices,
+                 const CorpusScanOptions& options, const BatchVisitor& visit,
+                 const std::function<bool(int64_t done)>& on_progress) {
+  const c10::NoGradGuard no_grad;
+  Scan scan(model, options, visit);
+  const auto run_batch = [&](size_t done) {
+    scan.RunBatch();
+    if (on_progress && !on_progress(static_cast<int64_t>(done))) throw Cancelled();
+  };
+  for (size_t i = 0; i < indices.size(); ++i) {
+    Document document = corpus.DocumentAt(indices[i]);
+    if (!scan.Fits(document)) run_batch(i);
+    scan.Add(indices[i], std::move(document));
+  }
+  if (!indices.empty()) run_batch(indices.size());
+}
 
 }  // namespace
 
@@ -103,18 +124,25 @@ void CheckScan(const Transformer& model, const Dictionary& dictionary, const Cor
 void ScanCorpus(const Transformer& model, const Dictionary& dictionary, const Corpus& corpus,
                 const std::vector<int64_t>& indices, const CorpusScanOptions& options, const DocumentVisitor& visit,
                 const std::function<bool(int64_t done)>& on_progress) {
-  const c10::NoGradGuard no_grad;
-  Scan scan(model, dictionary, options, visit);
-  const auto run_batch = [&](size_t done) {
-    scan.RunBatch();
-    if (on_progress && !on_progress(static_cast<int64_t>(done))) throw Cancelled();
+  const auto visit_batch = [&](const DocumentBatch& batch) {
+    const SparseActivations all = EncodeSparse(dictionary, batch.activations);
+    for (size_t d = 0; d < batch.documents.size(); ++d) {
+      visit(batch.indices[d], batch.documents[d], SliceRows(all, batch.offsets[d], batch.offsets[d + 1]));
+    }
   };
-  for (size_t i = 0; i < indices.size(); ++i) {
-    Document document = corpus.DocumentAt(indices[i]);
-    if (!scan.Fits(document)) run_batch(i);
-    scan.Add(indices[i], std::move(document));
-  }
-  if (!indices.empty()) run_batch(indices.size());
+  ScanBatches(model, corpus, indices, options, visit_batch, on_progress);
+}
+
+void ScanActivations(const Transformer& model, const Corpus& corpus, const std::vector<int64_t>& indices,
+                     const CorpusScanOptions& options, const ActivationVisitor& visit,
+                     const std::function<bool(int64_t done)>& on_progress) {
+  const auto visit_batch = [&](const DocumentBatch& batch) {
+    for (size_t d = 0; d < batch.documents.size(); ++d) {
+      visit(batch.indices[d], batch.documents[d],
+            batch.activations.narrow(0, batch.offsets[d], batch.offsets[d + 1] - batch.offsets[d]));
+    }
+  };
+  ScanBatches(model, corpus, indices, options, visit_batch, on_progress);
 }
 
 }  // namespace lifescope

@@ -33,4 +33,12 @@ void ScanCorpus(const Transformer& model, const Dictionary& dictionary, const Co
                 const std::vector<int64_t>& indices, const CorpusScanOptions& options, const DocumentVisitor& visit,
                 const std::function<bool(int64_t done)>& on_progress);
 
+// Receives the activations [positions, width] of one document.
+using ActivationVisitor = std::function<void(int64_t index, const Document& document, const at::Tensor& activations)>;
+
+// As ScanCorpus, without a dictionary.
+void ScanActivations(const Transformer& model, const Corpus& corpus, const std::vector<int64_t>& indices,
+                     const CorpusScanOptions& options, const ActivationVisitor& visit,
+                     const std::function<bool(int64_t done)>& on_progress);
+
 }  // namespace lifescope

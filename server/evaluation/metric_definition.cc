@@ -13,6 +13,12 @@ constexpr char kSaeBench[] = "SAEBench @8042bb3";
 constexpr char kSaeLens[] = "SAELens 6.18.0 @91ca16c";
 constexpr char kDictionaryLearning[] = "dictionary_learning @60ec6bf";
 constexpr char kBricken[] = "Bricken et al. 2023";
+constexpr char kKarvonen[] = "Karvonen et al. 2024, arXiv:2408.00113";
+constexpr char kBoardCode[] = "SAE_BoardGameEval @7187d4a";
+constexpr char kAbsorption[] = "Chanin et al. 2024, arXiv:2409.14507; SAEBench @8042bb3";
+constexpr char kBills[] = "Bills et al. 2023, automated-interpretability @e4aa21b";
+constexpr char kDelphi[] = "delphi @3c2e139";
+constexpr char kLi[] = "Li et al. 2024, arXiv:2410.19750";
 constexpr char kSharkey[] = "Sharkey, Braun & Millidge 2022";
 
 const std::vector<MetricDefinition>& Table() {
@@ -90,6 +96,56 @@ const std::vector<MetricDefinition>& Table() {
        "The threshold is a convention. Between two seeds: stability of the training."},
       {"capacity", 1, "<a_i, a_i>^2 / sum_j <a_i, a_j>^2 of each feature", "Scherlis et al. 2022, arXiv:2210.01892",
        "Of vectors as given: lengths matter."},
+      {"coverage_own_threshold", 1,
+       "mean over concepts g of F1(i, t, g) = 2 hits / (fired + positives) on test persons, feature i and t in {0, .1, "
+       "..., .9} the best for g on validation persons; i fires where f_i > t max f_i",
+       "Karvonen et al. 2024, arXiv:2408.00113, eq. 3",
+       "Grows with L0: compare at equal L0, and with coverage_always_on. Published values choose and measure on one "
+       "set."},
+      {"coverage_shared_threshold", 1, "the same at the one t of the best mean on validation persons", kBoardCode,
+       "As coverage_own_threshold."},
+      {"concept_reconstruction", 1,
+       "F1, pooled over test rows and concepts, of: g is predicted where any of its detectors fires; a detector (i, t) "
+       "has precision >= .95 and >= 10 hits on validation persons; a feature speaks at the highest t that it reaches "
+       "and detects anything at",
+       kKarvonen, "Concepts that nothing detects are misses; frequent concepts weigh most."},
+      {"concept_reconstruction_best_threshold", 1,
+       "the larger of concept_reconstruction and the same at every single t", kBoardCode,
+       "The best is chosen on the rows that are reported, as published."},
+      {"coverage_always_on", 1, "mean over concepts of 2 s / (1 + s), s the share of rows of which it holds", kKarvonen,
+       "Not of the dictionary: coverage of a feature that is on everywhere."},
+      {"probe_loss_1d", 1,
+       "min over i, w, b of mean[-y log s(w f_i + b) - (1 - y) log(1 - s(w f_i + b))], not penalised, in nats",
+       "Gao et al. 2024, arXiv:2406.04093, 4.2",
+       "Fitted and measured on the same rows; compare with the entropy of y."},
+      {"sparse_probe_accuracy", 1,
+       "accuracy on test rows of a logistic regression (L2, C = 1) on the k features of largest |mean f_i given y - "
+       "mean "
+       "f_i given not y| on validation rows",
+       kSaeBench, "High for a rare label by saying no."},
+      {"absorption_fraction", 1,
+       "per row of a concept that its probe p (unit) gets right, with c_i = f_i cos(W_dec[i], p), m their sum over "
+       "main "
+       "features, P = <x, p>, A the sum of the 3 largest c_i > 0 of others with cos >= .1: 0 if P <= 0, m >= P or A / "
+       "P < "
+       ".4, 1 if m <= 0, else u / (u + m), u = min(A, P - m); mean over rows, then concepts",
+       kAbsorption, "Main features are chosen by k-sparse probes: a concept split over features is not absorbed."},
+      {"full_absorption", 1,
+       "share of these rows where all main f < 1e-8, and the largest c has cos >= .025, P > 0 and c / P >= .4; mean "
+       "over "
+       "concepts",
+       kAbsorption, "As absorption_fraction."},
+      {"simulation_correlation", 1, "Pearson correlation of simulated and true activation over all tokens together",
+       kBills, "Blind to scale. Here the simulator is a rule: one concept holds or not."},
+      {"fuzzing", 1, "(TPR + TNR) / 2 of an explanation's answers to: is the feature active on this token", kDelphi,
+       "Weighs the rare active tokens as much as all others."},
+      {"detection", 1, "(TPR + TNR) / 2 of the answers to: is the feature active anywhere in this context (event)",
+       kDelphi, "As fuzzing."},
+      {"lobe_mutual_information", 1,
+       "adjusted mutual information of spectral clusters of features by phi + 1 over events and by 1 - arccos(cos) / "
+       "pi "
+       "of decoder rows",
+       kLi, "Clusters of close eigenvalues are arbitrary."},
       {"sae_lens.mse", 1, "mean over rows of |e|^2 / rows of the batch", kSaeLens,
        "A MISTAKE of that library (SAEBench copied it): divided by the number of rows twice."},
       {"sae_lens.explained_variance", 1, "1 - m(|e|^2) / (m(|x|^2) - m(mean_j x_j^2)^2), m the mean of batch means",

@@ -4,6 +4,8 @@
 #include <c10/util/Exception.h>
 
 #include <algorithm>
+#include <cmath>
+#include <utility>
 
 #include "server/evaluation/binary_counts.h"
 
@@ -59,25 +61,30 @@ double Accuracy(const at::Tensor& predicted, const at::Tensor& labels) {
 
 }  // namespace
 
-std::vector<int64_t> FeaturesByMeanDifference(const LabelledCodes& rows, int64_t k) {
+std::vector<int64_t> FeaturesByMeanDifference(const LabelledCodes& rows, int64_t k, MeanDifference kind) {
   CheckLabels(rows);
   TORCH_CHECK_VALUE(0 < k && k <= rows.codes.feature_count, "k: ", k, ", expected 1 to ", rows.codes.feature_count);
   const int64_t positives = rows.labels.sum().item<int64_t>();
   TORCH_CHECK_VALUE(0 < positives && positives < rows.labels.size(0), "labels: ", positives, " of ",
                     rows.labels.size(0), " are true, expected some of each");
-  const std::vector<double> difference = MeanDifferences(rows);
+  std::vector<double> difference = MeanDifferences(rows);
+  if (kind == MeanDifference::kAbsolute) {
+    for (double& value : difference) value = std::abs(value);
+  }
   std::vector<int64_t> features(difference.size());
   for (size_t i = 0; i < features.size(); ++i) features[i] = static_cast<int64_t>(i);
   std::stable_sort(features.begin(), features.end(),
-                   [&](int64_t a, int64_t b) { return std::abs(difference[a]) > std::abs(difference[b]); });
+                   [&](int64_t a, int64_t b) { return difference[a] > difference[b]; });
   features.resize(k);
   return features;
 }
 
-SparseProbe ProbeSparsely(const LabelledCodes& train, const LabelledCodes& test, int64_t k, double c) {
+SparseProbe ProbeFeatures(const LabelledCodes& train, const LabelledCodes& test, std::vector<int64_t> features,
+                          double c) {
+  CheckLabels(train);
   CheckLabels(test);
   SparseProbe probe;
-  probe.features = FeaturesByMeanDifference(train, k);
+  probe.features = std::move(features);
   std::sort(probe.features.begin(), probe.features.end());
   const at::Tensor train_rows = Columns(train.codes, probe.features);
   probe.model = FitLogisticRegression(train_rows, train.labels, c);
@@ -86,6 +93,10 @@ SparseProbe ProbeSparsely(const LabelledCodes& train, const LabelledCodes& test,
   probe.test_accuracy = Accuracy(predicted, test.labels);
   probe.test_f1 = CountAnswers(predicted, test.labels).F1();
   return probe;
+}
+
+SparseProbe ProbeSparsely(const LabelledCodes& train, const LabelledCodes& test, int64_t k, double c) {
+  return ProbeFeatures(train, test, FeaturesByMeanDifference(train, k), c);
 }
 
 }  // namespace lifescope

@@ -27,11 +27,19 @@ struct SparseProbe {
   double test_f1 = 0;
 };
 
-// The k features, best first; of equal ones the first. Throws c10::ValueError when shapes do not fit, all labels are
-// alike, or k is not in 1 .. features.
-std::vector<int64_t> FeaturesByMeanDifference(const LabelledCodes& rows, int64_t k);
+enum class MeanDifference { kAbsolute, kPositive };
 
-// Throws c10::ValueError as FeaturesByMeanDifference.
+// The k features of largest difference, best first; of equal ones the first. kPositive: largest with its sign, of
+// features that speak for the label. Throws c10::ValueError when shapes do not fit, all labels are alike, or k is not
+// in 1 .. features.
+std::vector<int64_t> FeaturesByMeanDifference(const LabelledCodes& rows, int64_t k,
+                                              MeanDifference difference = MeanDifference::kAbsolute);
+
+// A probe on given features. Throws c10::ValueError when shapes do not fit or all labels of `train` are alike.
+SparseProbe ProbeFeatures(const LabelledCodes& train, const LabelledCodes& test, std::vector<int64_t> features,
+                          double c = 1);
+
+// On the k features of largest absolute difference. Throws c10::ValueError as FeaturesByMeanDifference.
 SparseProbe ProbeSparsely(const LabelledCodes& train, const LabelledCodes& test, int64_t k, double c = 1);
 
 }  // namespace lifescope

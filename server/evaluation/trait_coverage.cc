@@ -223,41 +223,13 @@ TraitCoverage ToCoverage(const TestCounts& counts, const CorpusConcepts& concept
   return coverage;
 }
 
-CorpusConcepts ConceptsOf(const Corpus& corpus, const TraitMatchOptions& options) {
-  const CorpusConcepts all =
-      options.labels ? CorpusConcepts::OfLabels(*options.labels, corpus) : CorpusConcepts::OfTraits(corpus);
-  if (options.traits.empty()) return all;
-  std::vector<int64_t> asked;
-  for (const std::string& trait : options.traits) {
-    const size_t before = asked.size();
-    for (int64_t c = 0; c < all.size(); ++c) {
-      if (all.name(c).trait == trait) asked.push_back(c);
-    }
-    TORCH_CHECK_VALUE(asked.size() > before, "traits: '", trait, "' is not there, expected one like '",
-                      all.name(0).trait, "'");
-  }
-  std::sort(asked.begin(), asked.end());
-  asked.erase(std::unique(asked.begin(), asked.end()), asked.end());
-  return all.Select(asked);
-}
-
-// Concepts that hold on neither too few nor too many of the validation tokens.
-std::vector<int64_t> ConceptsToKeep(const ConceptCounts& counts, const TraitMatchOptions& options) {
-  std::vector<int64_t> kept;
-  for (int64_t c = 0; c < counts.concept_count(); ++c) {
-    const double share = Ratio(static_cast<double>(counts.Holds(c)), static_cast<double>(counts.rows()));
-    if (share >= options.min_share && share <= options.max_share) kept.push_back(c);
-  }
-  return kept;
-}
-
 }  // namespace
 
 TraitCoverage CoverTraits(const Transformer& model, const Dictionary& dictionary, const Corpus& corpus,
                           const TraitCoverageOptions& options,
                           const std::function<bool(int64_t done, int64_t total)>& on_progress) {
   const TraitMatchOptions& match = options.match;
-  const CorpusConcepts all = ConceptsOf(corpus, match);
+  const CorpusConcepts all = CorpusConcepts::Of(corpus, match.labels.get(), match.traits);
   const CorpusScanOptions scan{match.hook_point, match.n_slots, match.batch_tokens};
   CheckScan(model, dictionary, corpus, scan);
   const std::vector<int64_t> validation = corpus.DocumentsOf(Split::kValidation);
@@ -279,7 +251,7 @@ TraitCoverage CoverTraits(const Transformer& model, const Dictionary& dictionary
   ConceptCounts counts(ThresholdGrid(maxima, TenthsBelowOne()), all.size());
   pass(validation, all, [&](const EventTokens& t) { counts.Add(t.codes, t.concepts); });
   TORCH_CHECK_VALUE(counts.rows() > 0, "corpus: no event in the validation split, expected at least one");
-  const std::vector<int64_t> kept = ConceptsToKeep(counts, match);
+  const std::vector<int64_t> kept = ConceptsWithin(counts.holds(), counts.rows(), match.min_share, match.max_share);
   const CorpusConcepts concepts = all.Select(kept);
   TestCounts measured(counts.Select(kept), concepts, options.detectors);
   pass(test, concepts, [&](const EventTokens& t) { measured.Add(t); });

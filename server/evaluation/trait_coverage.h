@@ -25,12 +25,12 @@ struct TraitCoverageOptions {
   BootstrapOptions bootstrap;  // 0 resamples: no intervals
 };
 
-// Names of the figures of TraitCoverage. F1 over event tokens of test persons, mean over concepts unless pooled:
-inline constexpr char kCoverageOwnThreshold[] = "coverage, own threshold";        // best feature and threshold of each
-inline constexpr char kCoverageSharedThreshold[] = "coverage, shared threshold";  // best feature at one threshold
-inline constexpr char kReconstruction[] = "reconstruction";                       // pooled; highest thresholds
-inline constexpr char kReconstructionBest[] = "reconstruction, best threshold";   // pooled; the paper's: best on test
-inline constexpr char kAlwaysOn[] = "always on";  // coverage of a feature that is on everywhere: 2 s / (1 + s)
+// The figures of TraitCoverage, as metric_definition.h defines them: F1 over event tokens of test persons.
+inline constexpr char kCoverageOwnThreshold[] = "coverage_own_threshold";
+inline constexpr char kCoverageSharedThreshold[] = "coverage_shared_threshold";
+inline constexpr char kReconstruction[] = "concept_reconstruction";
+inline constexpr char kReconstructionBest[] = "concept_reconstruction_best_threshold";
+inline constexpr char kAlwaysOn[] = "coverage_always_on";
 
 struct TraitCoverage {
   std::vector<TraitMatch> matches;         // of each concept with its own threshold, in the order of the corpus

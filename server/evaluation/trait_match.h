@@ -46,8 +46,8 @@ struct TraitMatch {
 // Where a trait does not apply or a label is missing none of its values holds. The validation documents are run twice
 // (maxima, then counts), the test documents once; `on_progress` counts those runs and returns false to stop (Cancelled
 // is thrown). Memory is bounded by the batch and 80 bytes per feature and trait value. Throws c10::ValueError when the
-// corpus has no traits (the table no such columns), one of `traits` is not there, or a split has no events, or naming what does not fit as
-// BuildFeatureIndex does.
+// corpus has no traits (the table no such columns), one of `traits` is not there, or a split has no events, or naming
+// what does not fit as BuildFeatureIndex does.
 std::vector<TraitMatch> MatchTraits(const Transformer& model, const Dictionary& dictionary, const Corpus& corpus,
                                     const TraitMatchOptions& options,
                                     const std::function<bool(int64_t done, int64_t total)>& on_progress = {});

@@ -11,6 +11,7 @@
 #include "server/evaluation/clustering.h"
 #include "server/evaluation/cooccurrence.h"
 #include "server/evaluation/direction_geometry.h"
+#include "server/evaluation/feature_lobes.h"
 #include "server/evaluation/k_means.h"
 
 namespace lifescope {
@@ -100,6 +101,47 @@ TEST(AdjustedMutualInformation, IsThatOfScikitLearn) {
   EXPECT_NEAR(AdjustedMutualInformation(b, renamed), 1, 1e-12);
   EXPECT_EQ(AdjustedMutualInformation({1, 1}, {3, 3}), 1);
   EXPECT_THROW(AdjustedMutualInformation(a, {1}), c10::ValueError);
+}
+
+// Twelve features in three lobes that occur together; directions of a lobe are near each other.
+class Lobes : public testing::Test {
+ protected:
+  FeatureLobes Find(const std::vector<int64_t>& lobe_of_direction) const {
+    Random random(4);
+    at::Tensor dense = at::zeros({300, 14}, at::kDouble);
+    for (int64_t row = 0; row < 300; ++row) {
+      const int64_t lobe = random.Below(3);
+      for (int64_t i = lobe; i < 12; i += 3) dense[row][i] = random.Uniform() < 0.7 ? 1.0 : 0.0;
+      dense[row][13] = 1;  // always on; 12 never
+    }
+    at::Tensor directions = 0.1 * Normal({14, 8}, 6);
+    for (int64_t i = 0; i < 12; ++i) directions[i][lobe_of_direction[i]] += 1;
+    std::vector<int64_t> rows(301);
+    for (size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<int64_t>(i);
+    return FindLobes(KeepNonZero(dense), rows, directions, options_);
+  }
+  FeatureLobeOptions options_;
+};
+
+TEST_F(Lobes, OfAlignedDirectionsAreFound) {
+  const FeatureLobes found = Find(Modulo(12, 3));
+  EXPECT_THAT(found.features, testing::SizeIs(12));
+  EXPECT_NEAR(found.mutual_information, 1, 1e-12);
+}
+
+TEST_F(Lobes, OfOtherDirectionsAreUnrelated) {
+  std::vector<int64_t> halves(12);
+  for (int64_t i = 0; i < 12; ++i) halves[i] = i / 4;
+  EXPECT_LT(Find(halves).mutual_information, 0.3);
+}
+
+TEST_F(Lobes, AreOfTheFeaturesThatOccurMost) {
+  options_.max_features = 5;
+  EXPECT_THAT(Find(Modulo(12, 3)).features, testing::SizeIs(5));
+  options_.min_chunks = 1000;
+  const FeatureLobes none = Find(Modulo(12, 3));
+  EXPECT_THAT(none.by_direction, testing::IsEmpty());
+  EXPECT_TRUE(std::isnan(none.mutual_information));
 }
 
 TEST(DirectionGeometry, AnglesOfKnownDirections) {

@@ -30,6 +30,9 @@ class TokenDictionary : public ReluDictionary {
     return (x.unsqueeze(1) - embedding_.unsqueeze(0)).abs().sum(2).lt(1e-4).to(dtype()).matmul(values_);
   }
 
+ protected:
+  const at::Tensor& embedding() const { return embedding_; }  // [tokens, width]
+
  private:
   at::Tensor values_;
   at::Tensor embedding_;
