@@ -20,8 +20,8 @@ double Recommended(const Fixture& fixture, const char* name) { return fixture.js
 
 double Largest(const at::Tensor& tensor) { return tensor.abs().max().item<double>(); }
 
-at::Tensor Ours(const at::Tensor& theirs, const NamedParameter& name) {
-  return (name.transposed ? theirs.t() : theirs).contiguous();
+at::Tensor Ours(const at::Tensor& theirs, const NamedParameter& name, at::IntArrayRef sizes) {
+  return (name.transposed ? theirs.flatten(0, -2).t() : theirs).reshape(sizes).contiguous();
 }
 
 // A trainer in the state that the fixture starts from.
@@ -31,7 +31,8 @@ SaeTrainer MakeTrainer(const FixtureCase& c, const Fixture& fixture, at::ScalarT
   SaeTrainer trainer(c.objective, options);
   auto state = trainer.State();
   for (const NamedParameter& name : c.parameters) {
-    state[name.ours] = Ours(fixture.file().Read("w0/" + name.theirs), name);
+    at::Tensor& parameter = state.at(name.ours);
+    parameter = Ours(fixture.file().Read("w0/" + name.theirs), name, parameter.sizes());
   }
   for (const auto& [name, value] : c.initial_state) state["state." + name] = value;
   state["step"] = at::scalar_tensor(fixture.first_step(), at::kLong);
@@ -101,7 +102,8 @@ TEST_P(TrainingFixture, FirstEvaluation) {
     ExpectTerms(c, fixture, evaluation, dtype);
     for (const NamedParameter& name : c.parameters) {
       SCOPED_TRACE(name.ours);
-      const at::Tensor expected = Ours(fixture.file().Read("f64/grad_raw/" + name.theirs), name);
+      const at::Tensor expected =
+          Ours(fixture.file().Read("f64/grad_raw/" + name.theirs), name, parameters.at(name.ours).sizes());
       const auto found = evaluation.gradients.find(name.ours);
       at::Tensor actual = found == evaluation.gradients.end() ? at::zeros_like(expected) : found->second;
       if (c.raw_gradient_is_projected && name.ours == kDecoder) {
@@ -156,11 +158,12 @@ TEST_P(TrainingFixture, FiveSteps) {
     const bool first = step == 0;
     for (const NamedParameter& name : c.parameters) {
       SCOPED_TRACE(name.ours);
-      const at::Tensor expected = Ours(fixture.file().Read((first ? "w1/" : "f64/w5/") + name.theirs), name);
+      const at::Tensor& actual = trainer.parameters().at(name.ours);
+      const at::Tensor expected =
+          Ours(fixture.file().Read((first ? "w1/" : "f64/w5/") + name.theirs), name, actual.sizes());
       // w1 is stored in float32.
       const double in_double = (first ? 1e-7 : c.fifth_step_tolerance) * Largest(expected) + 1e-15;
-      ExpectClose(trainer.parameters().at(name.ours), expected,
-                  IsDouble(dtype) ? in_double : Recommended(fixture, first ? "w1" : "w5"), 0,
+      ExpectClose(actual, expected, IsDouble(dtype) ? in_double : Recommended(fixture, first ? "w1" : "w5"), 0,
                   Family(c, first ? "w1" : "w5", dtype));
     }
     for (const auto& [ours, theirs] : c.state) {

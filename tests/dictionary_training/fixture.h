@@ -17,7 +17,8 @@
 
 namespace lifescope {
 
-// A parameter of ours, under the reference's name.
+// A parameter of ours, under the reference's name. Sites, of which the reference makes a dimension of its own, are side
+// by side in ours.
 struct NamedParameter {
   std::string ours, theirs;
   bool transposed = false;  // theirs is ours.t()
