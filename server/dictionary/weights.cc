@@ -5,6 +5,7 @@
 
 #include <utility>
 
+#include "server/dictionary/codebook.h"
 #include "server/dictionary/gated_sae.h"
 #include "server/dictionary/jumprelu_sae.h"
 #include "server/dictionary/standard_sae.h"
@@ -58,8 +59,12 @@ void CheckTensor(const DictionaryWeights& weights, const std::string& name, at::
 }  // namespace
 
 void CheckWeights(const DictionaryWeights& weights, const std::string& where) {
+  if (IsCodebook(weights)) {
+    MakeCodebook(weights, at::kDouble, at::kCPU, where);
+    return;
+  }
   TORCH_CHECK_VALUE(kFeatureTensors.count(weights.architecture) > 0, where, ": architecture '", weights.architecture,
-                    "' is not supported; supported: gated, jumprelu, standard, topk");
+                    "' is not supported; supported: codebook, codebook_euclidean, gated, jumprelu, standard, topk");
   const Shapes shapes = ExpectedShapes(weights, where);
   for (const auto& [name, shape] : shapes) CheckTensor(weights, name, shape, where);
   for (const auto& [name, tensor] : weights.tensors) {
@@ -80,6 +85,7 @@ std::shared_ptr<const Dictionary> MakeDictionary(const DictionaryWeights& weight
                                                  at::Device device) {
   TORCH_CHECK_VALUE(dtype == at::kFloat || dtype == at::kDouble, "dictionary dtype is ", dtype,
                     ", expected Float or Double");
+  if (IsCodebook(weights)) return MakeCodebook(weights, dtype, device, "weights");
   CheckWeights(weights);
   const auto get = [&](const char* name) { return weights.tensors.at(name).to(device, dtype).contiguous(); };
   SaeWeights shared{get("W_enc"), get("W_dec"), get("b_dec"), weights.apply_b_dec_to_input, weights.normalisation, {}};

@@ -21,10 +21,11 @@ namespace lifescope {
 //   b_gate [n]  b_mag [n]  r_mag [n]                      gated
 //   W_skip [d_out, d_in]                                  optional: a skip transcoder adds x W_skip^T to what it
 //   decodes
+// A codebook has tensors and checks of its own (codebook.h).
 struct DictionaryWeights {
-  std::string architecture;  // "standard", "gated", "jumprelu", "topk"
+  std::string architecture;  // "standard", "gated", "jumprelu", "topk", "codebook", "codebook_euclidean"
   std::map<std::string, at::Tensor> tensors;
-  int64_t k = 0;  // of topk
+  int64_t k = 0;  // of topk and codebooks
   // Whether the encoder sees x - b_dec; then d_out is d_in.
   bool apply_b_dec_to_input = true;
   // Other than kNone only without W_skip and with d_out equal to d_in.
