@@ -7,10 +7,13 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
 #include <vector>
+
+#include "server/artifact/safetensors_header.h"
 
 namespace lifescope {
 
@@ -34,15 +37,15 @@ class SafetensorsFile {
   at::Tensor Read(const std::string& name) const;
 
  private:
-  struct Entry;
   SafetensorsFile() = default;
-  const Entry& Find(const std::string& name) const;
+  const SafetensorsEntry& Find(const std::string& name) const;
 
   std::string path_;
   std::shared_ptr<const MappedFile> file_;
   std::vector<std::string> names_;
   std::map<std::string, std::string> metadata_;
-  std::map<std::string, std::shared_ptr<const Entry>> entries_;
+  std::map<std::string, SafetensorsEntry> entries_;
+  uint64_t data_begin_ = 0;  // in the file
 };
 
 // Writes `tensors` atomically (temporary file, fsync, rename). Order in the file: by element size descending,

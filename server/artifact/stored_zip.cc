@@ -62,7 +62,9 @@ uint64_t StoredZip::AddRecord(uint64_t index, uint64_t left) {
   Check(stat.comp_size <= left, record + " has " + std::to_string(stat.comp_size) + " bytes, " + std::to_string(left) +
                                     " are left for it in the archive");
   Check(!is_stored || stat.size == stat.comp_size, record + " has two sizes");
-  Check(records_.emplace(stat.name, Record{index, stat.size, is_stored}).second, record + " is there twice");
+  const bool is_deflated = stat.comp_method == ZIP_CM_DEFLATE && stat.encryption_method == ZIP_EM_NONE;
+  Check(records_.emplace(stat.name, Record{index, stat.size, is_stored, is_deflated, stat.comp_size}).second,
+        record + " is there twice");
   return stat.comp_size;
 }
 
@@ -73,8 +75,22 @@ const StoredZip::Record& StoredZip::Find(const std::string& name) const {
   return found->second;
 }
 
-std::string StoredZip::Read(const std::string& name) const {
-  const Record& record = Find(name);
+std::string StoredZip::Read(const std::string& name) const { return ReadBytes(name, Find(name)); }
+
+std::string StoredZip::Inflate(const std::string& name) const {
+  const auto found = records_.find(name);
+  Check(found != records_.end(), "record " + Quoted(name) + " is missing");
+  const Record& record = found->second;
+  Check(record.is_stored || record.is_deflated,
+        "record " + Quoted(name) + " is encrypted or compressed otherwise, expected stored or deflated bytes");
+  constexpr uint64_t kMostPerByte = 1032;
+  Check(record.size / kMostPerByte <= record.compressed_size,
+        "record " + Quoted(name) + " claims " + std::to_string(record.size) +
+            " bytes, expected at most 1032 times its " + std::to_string(record.compressed_size) + " deflated ones");
+  return ReadBytes(name, record);
+}
+
+std::string StoredZip::ReadBytes(const std::string& name, const Record& record) const {
   const std::unique_ptr<zip_file_t, int (*)(zip_file_t*)> file(zip_fopen_index(archive_->handle, record.index, 0),
                                                                zip_fclose);
   Check(file != nullptr, "record " + Quoted(name) + ": " + zip_strerror(archive_->handle));

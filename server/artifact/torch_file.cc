@@ -3,9 +3,13 @@
 #include <ATen/ATen.h>
 #include <c10/util/Exception.h>
 
+#include <algorithm>
+#include <filesystem>
 #include <stdexcept>
+#include <utility>
 
 #include "server/artifact/artifact.h"
+#include "server/artifact/torch_writer.h"
 
 namespace lifescope {
 namespace {
@@ -48,6 +52,32 @@ at::ScalarType DtypeOf(TorchElement element) {
   TORCH_CHECK(false, "element type ", static_cast<int>(element), " is not in the enum");
 }
 
+const char* StorageName(at::ScalarType dtype, const std::string& name) {
+  switch (dtype) {
+    case at::kDouble:
+      return "DoubleStorage";
+    case at::kFloat:
+      return "FloatStorage";
+    case at::kHalf:
+      return "HalfStorage";
+    case at::kBFloat16:
+      return "BFloat16Storage";
+    case at::kLong:
+      return "LongStorage";
+    case at::kInt:
+      return "IntStorage";
+    default:
+      TORCH_CHECK_VALUE(false, "tensor ", Quoted(name), " is ", dtype, ", expected real numbers, Long or Int");
+  }
+}
+
+// A contiguous tensor may have others along dimensions of size 1.
+std::vector<int64_t> RowMajorStrides(at::IntArrayRef sizes) {
+  std::vector<int64_t> strides(sizes.size(), 1);
+  for (size_t d = sizes.size(); d-- > 1;) strides[d - 1] = strides[d] * std::max<int64_t>(sizes[d], 1);
+  return strides;
+}
+
 }  // namespace
 
 TorchFile TorchFile::Open(const std::string& path) {
@@ -63,17 +93,46 @@ std::map<std::string, TorchLayout> TorchFile::Tensors(const PickleValue& dict) c
   std::map<std::string, TorchLayout> tensors;
   for (const auto& [key, value] : dict.Entries()) {
     const std::string name(At(path_ + ": name of a tensor", [&, k = key] { return k.AsText(); }));
-    TorchLayout layout = At(path_ + ": tensor " + Quoted(name), [&, v = value] { return archive_.Layout(v); });
+    TorchLayout layout = LayoutOf(name, value);
     TORCH_CHECK_VALUE(tensors.emplace(name, std::move(layout)).second, path_, ": tensor ", Quoted(name),
                       " is there twice");
   }
   return tensors;
 }
 
+TorchLayout TorchFile::LayoutOf(const std::string& name, const PickleValue& value) const {
+  return At(path_ + ": tensor " + Quoted(name), [&] { return archive_.Layout(value); });
+}
+
 at::Tensor TorchFile::Read(const TorchLayout& layout) const {
   at::Tensor tensor = at::empty(layout.sizes, at::TensorOptions().dtype(DtypeOf(layout.element)));
   At(path_, [&] { archive_.Copy(layout, static_cast<uint8_t*>(tensor.data_ptr())); });
   return tensor;
+}
+
+void WriteTorchFile(const std::string& path, const std::vector<TorchEntry>& dict) {
+  std::string folder = std::filesystem::path(path).stem().string();
+  folder += '/';
+  std::vector<std::pair<std::string, std::string>> entries;
+  ZipRecords storages;
+  for (const TorchEntry& entry : dict) {
+    if (!entry.tensor.defined()) {
+      entries.emplace_back(entry.name, entry.pickled);
+      continue;
+    }
+    const at::Tensor tensor = entry.tensor.detach().to(at::kCPU).contiguous();
+    const std::string key = std::to_string(storages.size());
+    entries.emplace_back(entry.name, PickleTensor({StorageName(tensor.scalar_type(), entry.name), key, tensor.numel(),
+                                                   0, tensor.sizes().vec(), RowMajorStrides(tensor.sizes())}));
+    storages.emplace_back(folder + "data/" + key,
+                          std::string(static_cast<const char*>(tensor.data_ptr()), tensor.nbytes()));
+  }
+  ZipRecords records{{folder + "data.pkl", PickleOf(PickleDict(entries))}, {folder + "byteorder", "little"}};
+  for (auto& storage : storages) records.push_back(std::move(storage));
+  records.emplace_back(folder + "version", "3\n");
+  // As torch aligns them, so that a storage can be mapped into memory.
+  constexpr size_t kAlignment = 64;
+  WriteFileAtomically(path, At(path, [&] { return ZipOf(records, kAlignment); }));
 }
 
 }  // namespace lifescope

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "server/artifact/torch_archive.h"
 
@@ -29,6 +30,8 @@ class TorchFile {
   // The tensors of a dict of names and tensors, as of a state dict. Every entry is checked: something else than a
   // tensor, or a name that is there twice, is an error. Nothing is read yet.
   std::map<std::string, TorchLayout> Tensors(const PickleValue& dict) const;
+  // Where the tensor lies that a value is; errors name it.
+  TorchLayout LayoutOf(const std::string& name, const PickleValue& value) const;
   // A contiguous copy in the stored dtype, on the CPU.
   at::Tensor Read(const TorchLayout& layout) const;
 
@@ -40,5 +43,16 @@ class TorchFile {
   std::shared_ptr<const MappedFile> file_;
   TorchArchive archive_;
 };
+
+// One entry of a dict that is written: a tensor, or another value as opcodes (torch_writer.h).
+struct TorchEntry {
+  std::string name;
+  at::Tensor tensor = {};
+  std::string pickled = {};
+};
+
+// Writes a dict as torch.save writes it, in the entries' order, in one step. Throws c10::ValueError when the file
+// cannot be written or would be over 4 GiB, or a dtype is not Double, Float, Half, BFloat16, Long or Int.
+void WriteTorchFile(const std::string& path, const std::vector<TorchEntry>& dict);
 
 }  // namespace lifescope

@@ -8,8 +8,8 @@
 #include <stdexcept>
 
 #include "server/artifact/artifact.h"
+#include "server/artifact/torch_writer.h"
 #include "tests/support/golden.h"
-#include "tests/support/torch_writer.h"
 
 namespace lifescope {
 namespace {

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Writes the seeds of the fuzz targets: tests/fuzz/make_corpus.py GOLDEN, the folder of the golden data.
 
-Small pickles of every protocol, pickles that do harm when they are run, and archives as torch.save makes them. The
-standard library alone; nothing that is written here is ever loaded here.
+Small pickles of every protocol, pickles that do harm when they are run, archives as torch.save makes them, arrays as NumPy
+does, and safetensors files. The standard library alone; nothing that is written here is ever loaded here.
 """
 import io
 import pathlib
@@ -46,7 +46,23 @@ def archive(pickled, storages):
     return out.getvalue()
 
 
+def array(header, data, version=1):
+    """A .npy file."""
+    text = header.encode() + b"\n"
+    return b"\x93NUMPY" + bytes([version, 0]) + struct.pack("<H" if version == 1 else "<I", len(text)) + text + data
+
+
+def arrays(members, compression):
+    """A .npz archive."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", compression) as files:
+        for name, data in members.items():
+            files.writestr(zipfile.ZipInfo(name + ".npy"), data, compression)
+    return out.getvalue()
+
+
 def write(folder, name, data):
+    (HERE / folder).mkdir(exist_ok=True)
     (HERE / folder / name).write_bytes(data)
 
 
@@ -81,6 +97,15 @@ def main():
     storages = {"0": b"\0\1" * 32, "1": b"\0\1" * 32}
     write("torch_archive", "whole.pt", archive(whole, storages))
     write("torch_archive", "empty.pt", archive(b"\x80\x02}.", {}))
+    matrix = array("{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }", bytes(24))
+    vector = array("{'descr': '<f8', 'fortran_order': False, 'shape': (2,), }", bytes(16), version=2)
+    write("npy", "matrix.npy", matrix)
+    write("npy", "vector.npy", vector)
+    write("npy", "huge.npy", array("{'descr': '<f2', 'fortran_order': False, 'shape': (4294967296, 4294967296)}", b""))
+    write("npz", "stored.npz", arrays({"a": matrix, "b": vector}, zipfile.ZIP_STORED))
+    write("npz", "deflated.npz", arrays({"a": matrix, "b": vector}, zipfile.ZIP_DEFLATED))
+    for file in sorted((pathlib.Path(sys.argv[1]) / "sae/files/malformed").glob("*.safetensors")):
+        write("safetensors", file.name, file.read_bytes())
     write("torch_archive", "legacy.pt", b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.")
 
 

@@ -13,7 +13,7 @@
 #include "server/model/transformer.h"
 #include "tests/model/small_model.h"
 #include "tests/support/golden.h"
-#include "tests/support/torch_writer.h"
+#include "server/artifact/torch_writer.h"
 
 namespace lifescope {
 namespace {

@@ -1,5 +1,5 @@
-// Writes what torch.save writes, or what somebody who means harm would: records of a zip archive and opcodes of a
-// pickle. Standard library only.
+// Writes what torch.save writes: opcodes of a pickle, which lies with the tensors' storages in a zip archive. Standard
+// library only; WriteTorchFile (torch_file.h) takes tensors.
 #pragma once
 
 #include <cstdint>
@@ -7,12 +7,9 @@
 #include <utility>
 #include <vector>
 
+#include "server/artifact/zip_writer.h"
+
 namespace lifescope {
-
-using ZipRecords = std::vector<std::pair<std::string, std::string>>;
-
-// A zip archive that stores the records as they are, in their order. The flag lies about compression.
-std::string ZipOf(const ZipRecords& records, bool claims_deflate = false);
 
 // Values as opcodes of protocol 2. Each is a piece of a pickle; PickleOf makes a whole one.
 std::string PickleInt(int64_t value);

@@ -1,4 +1,4 @@
-#include "tests/support/torch_writer.h"
+#include "server/artifact/torch_writer.h"
 
 #include <bit>
 
@@ -11,15 +11,6 @@ std::string Little(uint64_t value, int bytes) {
   return text;
 }
 
-uint32_t Crc32(const std::string& bytes) {
-  uint32_t crc = ~uint32_t{0};
-  for (const char byte : bytes) {
-    crc ^= static_cast<uint8_t>(byte);
-    for (int bit = 0; bit < 8; ++bit) crc = crc >> 1 ^ (crc & 1 ? 0xedb88320u : 0);
-  }
-  return ~crc;
-}
-
 std::string Integers(const std::vector<int64_t>& values) {
   std::vector<std::string> items;
   for (const int64_t value : values) items.push_back(PickleInt(value));
@@ -27,20 +18,6 @@ std::string Integers(const std::vector<int64_t>& values) {
 }
 
 }  // namespace
-
-std::string ZipOf(const ZipRecords& records, bool claims_deflate) {
-  std::string archive, directory;
-  for (const auto& [name, bytes] : records) {
-    // Version, flags, method, time and date, checksum, both sizes, sizes of the name and of the extra field.
-    const std::string fields = Little(20, 2) + Little(0, 2) + Little(claims_deflate ? 8 : 0, 2) + Little(0, 4) +
-                               Little(Crc32(bytes), 4) + Little(bytes.size(), 4) + Little(bytes.size(), 4) +
-                               Little(name.size(), 2) + Little(0, 2);
-    directory += Little(0x02014b50, 4) + Little(20, 2) + fields + std::string(10, 0) + Little(archive.size(), 4) + name;
-    archive += Little(0x04034b50, 4) + fields + name + bytes;
-  }
-  return archive + directory + Little(0x06054b50, 4) + Little(0, 4) + Little(records.size(), 2) +
-         Little(records.size(), 2) + Little(directory.size(), 4) + Little(archive.size(), 4) + Little(0, 2);
-}
 
 std::string PickleInt(int64_t value) { return std::string("\x8a\x08") + Little(static_cast<uint64_t>(value), 8); }
 
