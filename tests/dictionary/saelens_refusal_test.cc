@@ -86,16 +86,19 @@ std::vector<Fault> Faults() {
          f.tensors["W_dec"] = at::zeros({8, 3});
          f.tensors["b_dec"] = at::zeros({3});
        },
-       {"b_dec of width 3 cannot be subtracted from inputs of width 4"}},
+       {"'apply_b_dec_to_input' is true, expected false for architecture 'transcoder'"}},
       {"NormalisedTranscoder",
        [](auto& f) {
-         f.config.update({{"architecture", "skip_transcoder"}, {"d_out", 4}, {"normalize_activations", "layer_norm"}});
+         f.config.update({{"architecture", "skip_transcoder"},
+                          {"d_out", 4},
+                          {"apply_b_dec_to_input", false},
+                          {"normalize_activations", "layer_norm"}});
          f.tensors["W_skip"] = at::zeros({4, 4});
        },
        {"a transcoder with normalised input is not supported"}},
       {"SkipTranscoderWithoutSkip",
        [](auto& f) {
-         f.config.update({{"architecture", "skip_transcoder"}, {"d_out", 4}});
+         f.config.update({{"architecture", "skip_transcoder"}, {"d_out", 4}, {"apply_b_dec_to_input", false}});
        },
        {"tensor 'W_skip' is missing, expected shape [4, 4]"}},
       {"MissingTensor", [](auto& f) { f.tensors.erase("b_enc"); }, {"tensor 'b_enc' is missing", "[8]"}},
@@ -199,12 +202,22 @@ TEST_P(MalformedWeights, AreRefused) {
   const std::string file = path + "/sae_weights.safetensors";
   std::filesystem::copy_file(GoldenPath("sae/files/malformed/" + GetParam() + ".safetensors"), file,
                              std::filesystem::copy_options::overwrite_existing);
-  const std::map<std::string, const char*> faults_in_tensors{
+  const std::map<std::string, const char*> faults{
+      {"truncated_body", "truncated: the header describes"},
+      {"truncated_header", "truncated: header length is"},
+      {"short", "truncated: 5 bytes"},
+      {"header_length_huge", "header length is 4611686018427387904 bytes, the limit is"},
+      {"trailing_bytes", "8 trailing bytes after the last tensor"},
+      {"shape_bytes_mismatch", "but data_offsets hold 16"},
+      {"unknown_dtype", "has unknown dtype \"F9\""},
+      {"negative_offset", "in data_offsets, expected an integer that is not negative"},
+      {"shape_overflow", "has a shape whose byte count overflows 64 bits"},
+      {"not_json", "header is not JSON"},
       {"missing_b_dec", "tensor 'b_dec' is missing, expected shape [4]"},
       {"transposed_w_dec", "tensor 'W_dec' has shape [4, 8], expected [8, 4]"},
       {"nan_bias", "tensor 'b_enc' has a value that is NaN or infinite"}};
-  const auto fault = faults_in_tensors.find(GetParam());
-  ExpectRefused(path, AllOf(HasSubstr(file), HasSubstr(fault == faults_in_tensors.end() ? "" : fault->second)));
+  ASSERT_EQ(faults.count(GetParam()), 1u) << "a file whose fault this test does not know";
+  ExpectRefused(path, AllOf(HasSubstr(file), HasSubstr(faults.at(GetParam()))));
 }
 
 std::vector<std::string> MalformedNames() {

@@ -102,6 +102,11 @@ const Fault kTargetFaults[] = {
      [](Run& r) {
        FirstEdit(r).target = NeuronTarget{-1, {0}};
      }},
+    {"FeaturesOfATranscoder", Kind::kValue, "interventions[0].edits[0].features.dictionary: a transcoder",
+     [](Run& r) {
+       FirstEdit(r).target = FeatureTarget{0, {1}};
+       r.dictionaries[0].is_transcoder = true;
+     }},
     {"NoNeurons", Kind::kValue, "interventions[0].edits[0].neurons.neurons: none",
      [](Run& r) {
        FirstEdit(r).target = NeuronTarget{0, {}};
@@ -226,6 +231,14 @@ INSTANTIATE_TEST_SUITE_P(Reads, RefusedRun, ::testing::ValuesIn(kReadFaults), Na
 TEST(ValidateRun, DictionaryOverHeadsReadsThemFlattened) {
   lifescope::Run run = ValidRun();
   run.dictionaries[0].hook_point = Point("blocks.0.attn.hook_z");
+  EXPECT_NO_THROW(ValidateRun(run, SmallModel()));
+}
+
+TEST(ValidateRun, FeaturesOfATranscoderCanBeRead) {
+  lifescope::Run run = SmallRun();
+  run.dictionaries[0].is_transcoder = true;
+  run.reads.resize(1);
+  run.reads[0].kind = FeatureRead{0};
   EXPECT_NO_THROW(ValidateRun(run, SmallModel()));
 }
 

@@ -189,6 +189,8 @@ SaeLensConfig ReadNested(const Json& json, const std::string& path) {
   result.feature_count = config.PositiveInteger("d_sae");
   result.output_dim = known.count("d_out") > 0 ? config.PositiveInteger("d_out") : result.activation_dim;
   result.apply_b_dec_to_input = config.Bool("apply_b_dec_to_input");
+  TORCH_CHECK_VALUE(!result.apply_b_dec_to_input || known.count("d_out") == 0, path,
+                    ": key 'apply_b_dec_to_input' is true, expected false for architecture '", architecture, "'");
   result.normalisation = config.OneOf("normalize_activations",
                                       {"none", "constant_norm_rescale", "layer_norm", "expected_average_only_in"});
   config.OneOf("reshape_activations", {"none", "hook_z"});

@@ -6,7 +6,6 @@
 #include <utility>
 #include <vector>
 
-#include "server/artifact/artifact.h"
 #include "server/artifact/safetensors.h"
 #include "server/dictionary/files/saelens.h"
 #include "server/dictionary/files/saelens_config.h"
@@ -32,9 +31,7 @@ void CheckShape(const Tensors& tensors, const std::string& name, at::IntArrayRef
 Tensors ReadTensors(const SafetensorsFile& file, const SaeLensConfig& config) {
   Tensors tensors;
   for (const std::string& name : file.names()) {
-    const at::Tensor stored = file.Read(name);
-    const bool is_narrow = stored.scalar_type() == at::kHalf || stored.scalar_type() == at::kBFloat16;
-    tensors[name] = is_narrow ? stored.to(at::kFloat) : stored;
+    tensors[name] = Widen(file.Read(name));
   }
   const int64_t n = config.feature_count;
   CheckShape(tensors, "W_enc", {config.activation_dim, n}, file.path());
@@ -79,14 +76,6 @@ Normalisation NormalisationOf(const SaeLensConfig& config) {
   return Normalisation::kNone;
 }
 
-std::string DigestOf(const fs::path& folder, const std::vector<std::string>& names) {
-  std::map<std::string, std::string> digests;
-  for (const std::string& name : names) digests[name] = Sha256OfFile(folder / name);
-  std::string lines;
-  for (const auto& [name, digest] : digests) lines += name + " " + digest + "\n";
-  return Sha256(lines);
-}
-
 }  // namespace
 
 StoredDictionary ReadSaeLens(const std::string& folder) {
@@ -95,7 +84,7 @@ StoredDictionary ReadSaeLens(const std::string& folder) {
   DictionaryWeights weights{config.architecture, ReadTensors(SafetensorsFile::Open(root / kWeightsFile), config),
                             config.k, config.apply_b_dec_to_input, NormalisationOf(config)};
   CheckWeights(weights, root / kWeightsFile);
-  std::vector<std::string> files{kConfigFile, kWeightsFile};
+  std::vector<std::string> files{root / kConfigFile, root / kWeightsFile};
   // The decoder norms that selection was trained with are those before the input factor is folded.
   if (config.rescale_acts_by_decoder_norm) FoldDecoderNorm(weights.tensors);
   if (config.normalisation == "expected_average_only_in") {
@@ -104,9 +93,9 @@ StoredDictionary ReadSaeLens(const std::string& folder) {
                       " beside it; expected that file with {\"scaling_factor\": ...}, or the factor folded into the "
                       "weights and \"none\"");
     FoldInputFactor(ReadActivationScaler(root / kScalerFile), weights.tensors);
-    files.push_back(kScalerFile);
+    files.push_back(root / kScalerFile);
   }
-  return {std::move(weights), config.info, DigestOf(root, files)};
+  return {std::move(weights), config.info, DigestOfFiles(files)};
 }
 
 LoadedDictionary LoadSaeLens(const std::string& folder, at::ScalarType dtype, at::Device device) {

@@ -5,6 +5,7 @@
 
 #include "server/artifact/artifact.h"
 #include "server/artifact/safetensors.h"
+#include "server/dictionary/files/fold.h"
 #include "server/dictionary/files/saelens.h"
 
 namespace lifescope {
@@ -27,16 +28,16 @@ std::string ArchitectureName(const DictionaryWeights& weights, bool is_transcode
 }
 
 nlohmann::ordered_json Metadata(const DictionaryInfo& info, bool is_transcoder) {
-  nlohmann::ordered_json metadata{
-      {"sae_lens_version", kFormatVersion}, {"model_name", info.model}, {"hook_name", info.hook_point}};
+  nlohmann::ordered_json metadata{{"sae_lens_version", kFormatVersion}};
+  if (!info.model.empty()) metadata["model_name"] = info.model;
+  metadata["hook_name"] = info.hook_point;
   if (is_transcoder && !info.output_hook_point.empty()) metadata["hook_name_out"] = info.output_hook_point;
   return metadata;
 }
 
 std::string ConfigText(const DictionaryWeights& weights, const DictionaryInfo& info, at::ScalarType dtype) {
   const at::Tensor &w_enc = weights.tensors.at("W_enc"), &w_dec = weights.tensors.at("W_dec");
-  const bool is_transcoder = weights.tensors.count("W_skip") > 0 || w_dec.size(1) != w_enc.size(0) ||
-                             (!info.output_hook_point.empty() && info.output_hook_point != info.hook_point);
+  const bool is_transcoder = IsTranscoder(weights, info);
   const bool is_hook_z = info.hook_point.size() > 7 && info.hook_point.substr(info.hook_point.size() - 7) == ".hook_z";
   nlohmann::ordered_json config{
       {"architecture", ArchitectureName(weights, is_transcoder)},
@@ -57,12 +58,12 @@ std::string ConfigText(const DictionaryWeights& weights, const DictionaryInfo& i
 
 }  // namespace
 
-void WriteSaeLens(const std::string& folder, const DictionaryWeights& weights, const DictionaryInfo& info) {
-  CheckWeights(weights, folder);
-  at::ScalarType dtype = at::kFloat;
-  for (const auto& [name, tensor] : weights.tensors) {
-    if (tensor.scalar_type() == at::kDouble) dtype = at::kDouble;
-  }
+void WriteSaeLens(const std::string& folder, const DictionaryWeights& given, const DictionaryInfo& info) {
+  CheckWeights(given, folder);
+  TORCH_CHECK_VALUE(!info.hook_point.empty(), folder, ": no hook point, expected the one that the dictionary reads");
+  // SAELens has no transcoders that subtract b_dec from the input.
+  const DictionaryWeights weights = IsTranscoder(given, info) ? WithInputBias(given, false) : given;
+  const at::ScalarType dtype = StoredDtype(given);
   std::map<std::string, at::Tensor> stored;
   for (const auto& [name, tensor] : weights.tensors) stored[name] = tensor.to(at::kCPU, dtype).contiguous();
   PartialFolder partial(folder);
