@@ -38,6 +38,8 @@ int main(int argc, char** argv) {
   lifescope::AddPretrainCommand(app);
   lifescope::AddFinetuneCommand(app);
   lifescope::AddTrainSaeCommand(app);
+  lifescope::AddImportSaeCommand(app);
+  lifescope::AddExportSaeCommand(app);
   lifescope::AddIndexCommand(app);
   lifescope::AddMatchTraitsCommand(app);
   lifescope::AddCoverageCommand(app);

@@ -17,6 +17,8 @@ void AddImportHeadCommand(CLI::App& app);
 void AddPretrainCommand(CLI::App& app);
 void AddFinetuneCommand(CLI::App& app);
 void AddTrainSaeCommand(CLI::App& app);
+void AddImportSaeCommand(CLI::App& app);
+void AddExportSaeCommand(CLI::App& app);
 void AddIndexCommand(CLI::App& app);
 void AddMatchTraitsCommand(CLI::App& app);
 void AddCoverageCommand(CLI::App& app);
