@@ -3,11 +3,13 @@
 #include <ATen/ATen.h>
 #include <c10/util/Exception.h>
 
+#include <cmath>
 #include <utility>
 
 #include "server/dictionary/codebook.h"
 #include "server/dictionary/gated_sae.h"
 #include "server/dictionary/jumprelu_sae.h"
+#include "server/dictionary/sparse_coding.h"
 #include "server/dictionary/standard_sae.h"
 #include "server/dictionary/topk_sae.h"
 
@@ -20,7 +22,9 @@ using Shapes = std::map<std::string, std::vector<int64_t>>;
 const std::map<std::string, std::vector<const char*>> kFeatureTensors{{"standard", {"b_enc"}},
                                                                       {"gated", {"b_gate", "b_mag", "r_mag"}},
                                                                       {"jumprelu", {"b_enc", "threshold"}},
-                                                                      {"topk", {"b_enc"}}};
+                                                                      {"topk", {"b_enc"}},
+                                                                      {"sparse_coding", {}},
+                                                                      {"gradient_pursuit", {}}};
 
 const at::Tensor& Matrix(const DictionaryWeights& weights, const std::string& name, const std::string& where) {
   const auto found = weights.tensors.find(name);
@@ -32,6 +36,12 @@ const at::Tensor& Matrix(const DictionaryWeights& weights, const std::string& na
 }
 
 Shapes ExpectedShapes(const DictionaryWeights& weights, const std::string& where) {
+  if (HasSearchingEncoder(weights.architecture)) {
+    const at::Tensor& w_dec = Matrix(weights, "W_dec", where);
+    TORCH_CHECK_VALUE(w_dec.numel() > 0, where, ": tensor 'W_dec' has shape ", w_dec.sizes(),
+                      ", expected no dimension of 0");
+    return {{"W_dec", w_dec.sizes().vec()}, {"b_dec", {w_dec.size(1)}}};
+  }
   const at::Tensor& w_enc = Matrix(weights, "W_enc", where);
   const int64_t d_in = w_enc.size(0), n = w_enc.size(1), d_out = Matrix(weights, "W_dec", where).size(1);
   TORCH_CHECK_VALUE(d_in > 0 && n > 0 && d_out > 0, where, ": tensor 'W_enc' has shape ", w_enc.sizes(),
@@ -56,7 +66,35 @@ void CheckTensor(const DictionaryWeights& weights, const std::string& name, at::
                     "' has a value that is NaN or infinite, expected finite values");
 }
 
+void CheckSearch(const DictionaryWeights& weights, const std::string& where) {
+  TORCH_CHECK_VALUE(weights.apply_b_dec_to_input && weights.normalisation == Normalisation::kNone, where,
+                    ": architecture '", weights.architecture,
+                    "' subtracts b_dec and normalises nothing, expected apply_b_dec_to_input and no normalisation");
+  if (weights.architecture != "sparse_coding") return;
+  TORCH_CHECK_VALUE(std::isfinite(weights.l1) && weights.l1 >= 0, where, ": l1 is ", weights.l1,
+                    ", expected 0 or more");
+  // A file may not keep a server busy for ever.
+  constexpr int64_t kMostIterations = 100'000;
+  TORCH_CHECK_VALUE(weights.iterations > 0 && weights.iterations <= kMostIterations, where,
+                    ": iterations: ", weights.iterations, ", expected 1 to ", kMostIterations);
+}
+
 }  // namespace
+
+bool HasSearchingEncoder(const std::string& architecture) {
+  return architecture == "sparse_coding" || architecture == "gradient_pursuit";
+}
+
+DictionaryWidths WidthsOf(const DictionaryWeights& weights) {
+  const auto& tensors = weights.tensors;
+  if (IsCodebook(weights)) {
+    const at::Tensor& codes = tensors.at("codes");
+    return {codes.size(1), codes.size(1), codes.size(0)};
+  }
+  const at::Tensor& w_dec = tensors.at("W_dec");
+  const bool searches = HasSearchingEncoder(weights.architecture);
+  return {searches ? w_dec.size(1) : tensors.at("W_enc").size(0), w_dec.size(1), w_dec.size(0)};
+}
 
 void CheckWeights(const DictionaryWeights& weights, const std::string& where) {
   if (IsCodebook(weights)) {
@@ -64,17 +102,20 @@ void CheckWeights(const DictionaryWeights& weights, const std::string& where) {
     return;
   }
   TORCH_CHECK_VALUE(kFeatureTensors.count(weights.architecture) > 0, where, ": architecture '", weights.architecture,
-                    "' is not supported; supported: codebook, codebook_euclidean, gated, jumprelu, standard, topk");
+                    "' is not supported; supported: codebook, codebook_euclidean, gated, gradient_pursuit, jumprelu, "
+                    "sparse_coding, standard, topk");
   const Shapes shapes = ExpectedShapes(weights, where);
   for (const auto& [name, shape] : shapes) CheckTensor(weights, name, shape, where);
   for (const auto& [name, tensor] : weights.tensors) {
     TORCH_CHECK_VALUE(shapes.count(name) > 0, where, ": unknown tensor '", name, "' for architecture '",
                       weights.architecture, "'");
   }
-  const int64_t d_in = shapes.at("W_enc")[0], n = shapes.at("W_enc")[1], d_out = shapes.at("W_dec")[1];
-  if (weights.architecture == "topk") {
+  const int64_t n = shapes.at("W_dec")[0], d_out = shapes.at("W_dec")[1];
+  if (weights.architecture == "topk" || weights.architecture == "gradient_pursuit") {
     TORCH_CHECK_VALUE(weights.k > 0 && weights.k <= n, where, ": k is ", weights.k, ", expected 1 to ", n);
   }
+  if (HasSearchingEncoder(weights.architecture)) return CheckSearch(weights, where);
+  const int64_t d_in = shapes.at("W_enc")[0];
   TORCH_CHECK_VALUE(!weights.apply_b_dec_to_input || d_in == d_out, where, ": b_dec of width ", d_out,
                     " cannot be subtracted from inputs of width ", d_in);
   TORCH_CHECK_VALUE(weights.normalisation == Normalisation::kNone || (d_in == d_out && shapes.count("W_skip") == 0),
@@ -88,6 +129,12 @@ std::shared_ptr<const Dictionary> MakeDictionary(const DictionaryWeights& weight
   if (IsCodebook(weights)) return MakeCodebook(weights, dtype, device, "weights");
   CheckWeights(weights);
   const auto get = [&](const char* name) { return weights.tensors.at(name).to(device, dtype).contiguous(); };
+  if (weights.architecture == "sparse_coding") {
+    return std::make_shared<SparseCodingDictionary>(get("W_dec"), get("b_dec"), weights.l1, weights.iterations);
+  }
+  if (weights.architecture == "gradient_pursuit") {
+    return std::make_shared<GradientPursuitDictionary>(get("W_dec"), get("b_dec"), weights.k);
+  }
   SaeWeights shared{get("W_enc"), get("W_dec"), get("b_dec"), weights.apply_b_dec_to_input, weights.normalisation, {}};
   if (weights.tensors.count("W_skip") > 0) shared.w_skip = get("W_skip");
   const std::string& architecture = weights.architecture;

@@ -15,7 +15,8 @@
 namespace lifescope {
 
 // Tensors have the names of SAELens, with d_in the width that is read, d_out the width that is written and n features:
-//   W_enc [d_in, n]  W_dec [n, d_out]  b_dec [d_out]      always
+//   W_dec [n, d_out]  b_dec [d_out]                       always
+//   W_enc [d_in, n]                                       all but sparse_coding and gradient_pursuit, which search
 //   b_enc [n]                                             standard, jumprelu, topk
 //   threshold [n]                                         jumprelu
 //   b_gate [n]  b_mag [n]  r_mag [n]                      gated
@@ -23,17 +24,30 @@ namespace lifescope {
 //   decodes
 // A codebook has tensors and checks of its own (codebook.h).
 struct DictionaryWeights {
-  std::string architecture;  // "standard", "gated", "jumprelu", "topk", "codebook", "codebook_euclidean"
+  // "standard", "gated", "jumprelu", "topk", "codebook", "codebook_euclidean", "sparse_coding", "gradient_pursuit".
+  std::string architecture;
   std::map<std::string, at::Tensor> tensors;
-  int64_t k = 0;  // of topk and codebooks
+  int64_t k = 0;  // of topk, codebooks and gradient_pursuit
   // Whether the encoder sees x - b_dec; then d_out is d_in.
   bool apply_b_dec_to_input = true;
   // Other than kNone only without W_skip and with d_out equal to d_in.
   Normalisation normalisation = Normalisation::kNone;
+  // Of sparse_coding (see sparse_coding.h).
+  double l1 = 0;
+  int64_t iterations = 0;
 };
 
+// Whether it encodes by searching over W_dec, without W_enc; d_out is d_in then.
+bool HasSearchingEncoder(const std::string& architecture);
+
+struct DictionaryWidths {
+  int64_t input = 0, output = 0, features = 0;
+};
+// Of weights that CheckWeights accepts.
+DictionaryWidths WidthsOf(const DictionaryWeights& weights);
+
 // Throws c10::ValueError naming the tensor or field, what was found and what was expected: an architecture that is not
-// one of the four, a missing or unknown tensor, a wrong shape, a dtype that is not floating, a value that is not
+// one of these, a missing or unknown tensor, a wrong shape, a dtype that is not floating, a value that is not
 // finite, a k that is not in 1 to n. `where` begins the message.
 void CheckWeights(const DictionaryWeights& weights, const std::string& where = "weights");
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "server/artifact/json_object.h"
+#include "server/dictionary/weights.h"
 
 namespace lifescope {
 namespace {
@@ -48,6 +49,8 @@ const std::map<std::string, JsonKeys> kArchitectureKeys{
     {"gated_skip_transcoder", {"d_out"}},
     {"topk_transcoder", {"d_out", "k"}},
     {"topk_skip_transcoder", {"d_out", "k"}},
+    {"sparse_coding", {"l1_coefficient", "iterations"}},
+    {"gradient_pursuit", {"k"}},
 };
 
 // JsonKeys of the flat form. The second set only describes: it moves into "metadata".
@@ -157,6 +160,7 @@ void SetArchitecture(const std::string& name, SaeLensConfig& config) {
   const std::string activation = name.substr(0, name.find('_'));
   const bool has_activation = activation != "transcoder" && activation != "skip";
   config.architecture = config.has_one_threshold ? "jumprelu" : has_activation ? activation : "standard";
+  if (HasSearchingEncoder(name)) config.architecture = name;
 }
 
 DictionaryInfo ReadInfo(const JsonObject& metadata) {
@@ -196,7 +200,14 @@ SaeLensConfig ReadNested(const Json& json, const std::string& path) {
   config.OneOf("reshape_activations", {"none", "hook_z"});
   config.OneOf("dtype", {"float16", "bfloat16", "float32", "float64", "torch.float16", "torch.bfloat16",
                          "torch.float32", "torch.float64"});
-  if (result.architecture == "topk") {
+  if (result.architecture == "sparse_coding") {
+    result.l1 = config
+                    .Checked("l1_coefficient", "a number, 0 or more",
+                             [](const Json& v) { return v.is_number() && v.get<double>() >= 0; })
+                    .get<double>();
+    result.iterations = config.PositiveInteger("iterations");
+  }
+  if (result.architecture == "topk" || result.architecture == "gradient_pursuit") {
     result.k = config.PositiveInteger("k");
     TORCH_CHECK_VALUE(result.k <= result.feature_count, path, ": key 'k' is ", result.k, ", expected at most d_sae, ",
                       result.feature_count);

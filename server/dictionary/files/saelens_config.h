@@ -9,7 +9,7 @@
 namespace lifescope {
 
 struct SaeLensConfig {
-  // What it computes: "standard", "gated", "jumprelu" or "topk".
+  // What it computes: "standard", "gated", "jumprelu", "topk", "sparse_coding" or "gradient_pursuit".
   std::string architecture;
   int64_t activation_dim = 0;
   int64_t feature_count = 0;
@@ -22,8 +22,11 @@ struct SaeLensConfig {
   // "none", "constant_norm_rescale", "layer_norm", or "expected_average_only_in": a factor for all rows, which is in
   // a file of its own until it is folded into the weights.
   std::string normalisation;
-  // Of topk.
+  // Of topk and gradient_pursuit.
   int64_t k = 0;
+  // Of sparse_coding.
+  double l1 = 0;
+  int64_t iterations = 0;
   // Whether selection looks at pre-activations times the norm of the decoder direction.
   bool rescale_acts_by_decoder_norm = false;
   // Written before version 6: the weights may hold a scaling_factor of ones.

@@ -34,7 +34,9 @@ Tensors ReadTensors(const SafetensorsFile& file, const SaeLensConfig& config) {
     tensors[name] = Widen(file.Read(name));
   }
   const int64_t n = config.feature_count;
-  CheckShape(tensors, "W_enc", {config.activation_dim, n}, file.path());
+  if (!HasSearchingEncoder(config.architecture)) {
+    CheckShape(tensors, "W_enc", {config.activation_dim, n}, file.path());
+  }
   CheckShape(tensors, "W_dec", {n, config.output_dim}, file.path());
   if (config.has_skip) CheckShape(tensors, "W_skip", {config.output_dim, config.activation_dim}, file.path());
   TORCH_CHECK_VALUE(config.has_skip || tensors.count("W_skip") == 0, file.path(), ": unknown tensor 'W_skip' for ",
@@ -81,8 +83,13 @@ Normalisation NormalisationOf(const SaeLensConfig& config) {
 StoredDictionary ReadSaeLens(const std::string& folder) {
   const fs::path root = folder;
   const SaeLensConfig config = ReadSaeLensConfig(root / kConfigFile);
-  DictionaryWeights weights{config.architecture, ReadTensors(SafetensorsFile::Open(root / kWeightsFile), config),
-                            config.k, config.apply_b_dec_to_input, NormalisationOf(config)};
+  DictionaryWeights weights{config.architecture,
+                            ReadTensors(SafetensorsFile::Open(root / kWeightsFile), config),
+                            config.k,
+                            config.apply_b_dec_to_input,
+                            NormalisationOf(config),
+                            config.l1,
+                            config.iterations};
   CheckWeights(weights, root / kWeightsFile);
   std::vector<std::string> files{root / kConfigFile, root / kWeightsFile};
   // The decoder norms that selection was trained with are those before the input factor is folded.

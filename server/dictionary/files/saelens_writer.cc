@@ -36,21 +36,25 @@ nlohmann::ordered_json Metadata(const DictionaryInfo& info, bool is_transcoder) 
 }
 
 std::string ConfigText(const DictionaryWeights& weights, const DictionaryInfo& info, at::ScalarType dtype) {
-  const at::Tensor &w_enc = weights.tensors.at("W_enc"), &w_dec = weights.tensors.at("W_dec");
+  const DictionaryWidths widths = WidthsOf(weights);
   const bool is_transcoder = IsTranscoder(weights, info);
   const bool is_hook_z = info.hook_point.size() > 7 && info.hook_point.substr(info.hook_point.size() - 7) == ".hook_z";
   nlohmann::ordered_json config{
       {"architecture", ArchitectureName(weights, is_transcoder)},
-      {"d_in", w_enc.size(0)},
-      {"d_sae", w_enc.size(1)},
+      {"d_in", widths.input},
+      {"d_sae", widths.features},
       {"dtype", dtype == at::kDouble ? "float64" : "float32"},
       {"device", "cpu"},
       {"apply_b_dec_to_input", weights.apply_b_dec_to_input},
       {"normalize_activations", NormalisationName(weights.normalisation)},
       {"reshape_activations", is_hook_z ? "hook_z" : "none"},
   };
-  if (is_transcoder) config["d_out"] = w_dec.size(1);
-  if (weights.architecture == "topk") config["k"] = weights.k;
+  if (is_transcoder) config["d_out"] = widths.output;
+  if (weights.k > 0) config["k"] = weights.k;
+  if (weights.architecture == "sparse_coding") {
+    config["l1_coefficient"] = weights.l1;
+    config["iterations"] = weights.iterations;
+  }
   if (weights.architecture == "topk" && !is_transcoder) config["rescale_acts_by_decoder_norm"] = false;
   config["metadata"] = Metadata(info, is_transcoder);
   return config.dump(2) + "\n";

@@ -34,8 +34,8 @@ at::ScalarType StoredDtype(const DictionaryWeights& weights) {
 }
 
 bool IsTranscoder(const DictionaryWeights& weights, const DictionaryInfo& info) {
-  return weights.tensors.count("W_skip") > 0 ||
-         weights.tensors.at("W_dec").size(1) != weights.tensors.at("W_enc").size(0) ||
+  const DictionaryWidths widths = WidthsOf(weights);
+  return weights.tensors.count("W_skip") > 0 || widths.output != widths.input ||
          !(info.output_hook_point.empty() || info.output_hook_point == info.hook_point);
 }
 
