@@ -40,6 +40,7 @@ int main(int argc, char** argv) {
   lifescope::AddTrainSaeCommand(app);
   lifescope::AddImportSaeCommand(app);
   lifescope::AddExportSaeCommand(app);
+  lifescope::AddFitBaselineCommand(app);
   lifescope::AddIndexCommand(app);
   lifescope::AddMatchTraitsCommand(app);
   lifescope::AddCoverageCommand(app);

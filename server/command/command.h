@@ -19,6 +19,7 @@ void AddFinetuneCommand(CLI::App& app);
 void AddTrainSaeCommand(CLI::App& app);
 void AddImportSaeCommand(CLI::App& app);
 void AddExportSaeCommand(CLI::App& app);
+void AddFitBaselineCommand(CLI::App& app);
 void AddIndexCommand(CLI::App& app);
 void AddMatchTraitsCommand(CLI::App& app);
 void AddCoverageCommand(CLI::App& app);

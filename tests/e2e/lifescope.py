@@ -58,9 +58,9 @@ def home():
 class Server:
     """`lifescoped serve` on a free port, ready when the constructor returns."""
 
-    def __init__(self, store=None, options=()):
+    def __init__(self, store=None, options=(), folder=None):
         handle, self.log_path = tempfile.mkstemp(prefix="lifescope-e2e-log-")
-        command = [BIN / "lifescoped", "serve", "--home", home(), "--listen", "127.0.0.1:0", *options]
+        command = [BIN / "lifescoped", "serve", "--home", folder or home(), "--listen", "127.0.0.1:0", *options]
         if store:
             command += ["--store", store]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=handle, env=clean_environment())

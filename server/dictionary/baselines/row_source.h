@@ -19,7 +19,8 @@ using FitProgress = std::function<void(const char* stage, int64_t done, int64_t 
 // dtype than kFloat or kDouble, or a value that is not finite.
 at::Tensor NextRows(const RowSource& source, int64_t width);
 
-// The next rows, at most `limit`, as one tensor. Throws as NextRows, and when there is none.
+// The next rows, at most `limit`, as one tensor; what is left of the last batch is dropped. Throws as NextRows, and
+// when there is none.
 at::Tensor TakeRows(const RowSource& source, int64_t limit);
 
 }  // namespace lifescope
