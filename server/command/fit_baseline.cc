@@ -35,7 +35,6 @@ struct FitBaselineFlags {
 
 ActivationStreamOptions StreamOptions(const FitBaselineFlags& flags) {
   ActivationStreamOptions options;
-  options.hook_point = HookPoint::Parse(flags.hook);
   options.seed = flags.options.seed;
   return options;
 }
@@ -60,7 +59,7 @@ void FitAndWrite(const FitBaselineFlags& flags) {
   const OpenedModel model = OpenModel(flags.home, flags.model);
   const OpenedCorpus corpus = OpenCorpus(flags.home, flags.corpus);
   CheckSameVocabulary(model, corpus);
-  ActivationStream stream(model.transformer, corpus.corpus, StreamOptions(flags));
+  ActivationStream stream({{model.transformer, {HookPoint::Parse(flags.hook)}}}, corpus.corpus, StreamOptions(flags));
   BaselineOptions options = flags.options;
   options.kind = ParseBaselineKind(flags.kind);
   options.is_centred = !flags.is_uncentred;

@@ -5,12 +5,16 @@
 
 #include <cmath>
 
+#include "server/dictionary/codebook.h"
+
 namespace lifescope {
 
 DictionaryWeights FoldInputScale(DictionaryWeights weights, double factor, FeatureUnits units) {
   TORCH_CHECK_VALUE(std::isfinite(factor) && factor > 0, "input scale is ", factor, ", expected above 0");
-  TORCH_CHECK_VALUE(weights.normalisation == Normalisation::kNone && weights.tensors.count("W_skip") == 0,
-                    "an input scale can only be folded where rows are not normalised and do not skip");
+  if (factor == 1) return weights;
+  TORCH_CHECK_VALUE(
+      !IsCodebook(weights) && weights.normalisation == Normalisation::kNone && weights.tensors.count("W_skip") == 0,
+      "an input scale can only be folded where rows are not normalised and do not skip");
   CheckWeights(weights);
   for (auto& [name, tensor] : weights.tensors) {
     double multiplier = 1;
@@ -22,6 +26,16 @@ DictionaryWeights FoldInputScale(DictionaryWeights weights, double factor, Featu
     }
     tensor = tensor.to(at::kDouble) * multiplier;
   }
+  return weights;
+}
+
+DictionaryWeights FoldColumnScales(DictionaryWeights weights, const at::Tensor& input, const at::Tensor& output) {
+  auto& tensors = weights.tensors;
+  tensors["W_enc"] = tensors.at("W_enc").to(at::kDouble) * input.unsqueeze(1);
+  tensors["W_dec"] = tensors.at("W_dec").to(at::kDouble) / output;
+  tensors["b_dec"] = tensors.at("b_dec").to(at::kDouble) / output;
+  const auto skip = tensors.find("W_skip");
+  if (skip != tensors.end()) skip->second = skip->second.to(at::kDouble) * input / output.unsqueeze(1);
   return weights;
 }
 

@@ -12,8 +12,12 @@ enum class FeatureUnits {
 };
 
 // `weights` read factor * x and give factor * reconstruction; what comes back reads x and gives the reconstruction. In
-// Double. Throws c10::ValueError for a factor that is not above 0 and finite, and when `weights` normalise rows or
-// skip.
+// Double. Throws c10::ValueError for a factor that is not above 0 and finite, and, unless it is 1, when `weights`
+// normalise rows (codebooks do) or skip.
 DictionaryWeights FoldInputScale(DictionaryWeights weights, double factor, FeatureUnits units);
+
+// The same for rows whose columns had factors of their own, input [d_in] and output [d_out]: several hook points, or a
+// transcoder. Features are as in training. Not for codebooks and encoders that search.
+DictionaryWeights FoldColumnScales(DictionaryWeights weights, const at::Tensor& input, const at::Tensor& output);
 
 }  // namespace lifescope

@@ -5,7 +5,7 @@
 
 #include <utility>
 
-#include "server/dictionary/scale_folding.h"
+#include "server/dictionary/input_scale.h"
 
 namespace lifescope {
 namespace {
@@ -99,11 +99,14 @@ DictionaryWeights SaeSession::Export(size_t index) const {
   const SaePlan& plan = running.plan;
   DictionaryWeights weights = plan.objective->Export(running.trainer.parameters(), running.trainer.state());
   if (plan.input_sites.size() == 1 && plan.target_sites == plan.input_sites) {
-    FoldInputScale(running.scales.input[0], weights);
+    weights = FoldInputScale(std::move(weights), running.scales.input[0], FeatureUnits::kOfRows);
   } else {
-    FoldColumnScales(ColumnScales(source_->sites(), plan.input_sites, running.scales.input),
-                     ColumnScales(source_->sites(), plan.target_sites, running.scales.target), weights);
+    weights =
+        FoldColumnScales(std::move(weights), ColumnScales(source_->sites(), plan.input_sites, running.scales.input),
+                         ColumnScales(source_->sites(), plan.target_sites, running.scales.target));
   }
+  // Folding is done in float64, and only its result is rounded.
+  for (auto& [name, tensor] : weights.tensors) tensor = tensor.to(plan.options.dtype);
   return weights;
 }
 
