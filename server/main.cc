@@ -45,6 +45,9 @@ int main(int argc, char** argv) {
   lifescope::AddMatchTraitsCommand(app);
   lifescope::AddCoverageCommand(app);
   lifescope::AddLabelCommand(app);
+  lifescope::AddEvaluateCommand(app);
+  lifescope::AddCompareCommand(app);
+  lifescope::AddMetricsCommand(app);
   try {
     app.parse(argc, argv);
     return 0;

@@ -24,5 +24,8 @@ void AddIndexCommand(CLI::App& app);
 void AddMatchTraitsCommand(CLI::App& app);
 void AddCoverageCommand(CLI::App& app);
 void AddLabelCommand(CLI::App& app);
+void AddEvaluateCommand(CLI::App& app);
+void AddCompareCommand(CLI::App& app);
+void AddMetricsCommand(CLI::App& app);
 
 }  // namespace lifescope

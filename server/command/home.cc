@@ -79,6 +79,10 @@ std::string DictionaryFolder(const std::string& home, const std::string& name) {
 std::string HeadFolder(const std::string& home, const std::string& name) { return Place(home, "heads", name); }
 std::string CorpusFolder(const std::string& home, const std::string& name) { return Place(home, "corpora", name); }
 std::string LabelFolder(const std::string& home, const std::string& name) { return Place(home, "labels", name); }
+std::string CardFolder(const std::string& home, const std::string& name) { return Place(home, "cards", name); }
+std::string ComparisonFolder(const std::string& home, const std::string& name) {
+  return Place(home, "comparisons", name);
+}
 std::string CheckpointFile(const std::string& home, const std::string& dictionary) {
   const fs::path folder = DictionaryFolder(home, dictionary);
   return folder.parent_path() / ("." + dictionary + ".checkpoint.safetensors");

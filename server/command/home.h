@@ -27,6 +27,9 @@ std::string DictionaryFolder(const std::string& home, const std::string& name);
 std::string HeadFolder(const std::string& home, const std::string& name);
 std::string CorpusFolder(const std::string& home, const std::string& name);
 std::string LabelFolder(const std::string& home, const std::string& name);
+// What evaluate and compare write.
+std::string CardFolder(const std::string& home, const std::string& name);
+std::string ComparisonFolder(const std::string& home, const std::string& name);
 // Where train-sae keeps what an unfinished run needs to go on.
 std::string CheckpointFile(const std::string& home, const std::string& dictionary);
 // The store of a home that no other was chosen for.

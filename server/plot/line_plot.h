@@ -1,4 +1,4 @@
-// Line plots as SVG text, for reports: no library, no script, no date; the same plot gives the same bytes.
+// Line and scatter plots as SVG text, for reports: no library, no script, no date; the same plot gives the same bytes.
 #pragma once
 
 #include <string>
@@ -6,13 +6,15 @@
 
 namespace lifescope {
 
-enum class PlotStyle { kSolid, kFaint, kDashed, kMarked };
+// kMarked: a line with a marker at each point; kPoints: the markers alone.
+enum class PlotStyle { kSolid, kFaint, kDashed, kMarked, kPoints };
 
 struct PlotLine {
   std::string name;  // in the legend; empty: not there
   std::vector<double> x, y;
   PlotStyle style = PlotStyle::kSolid;
-  int colour = 0;  // of a palette that colour-blind readers can tell apart; counted round
+  int colour = 0;                        // of a palette that colour-blind readers can tell apart; counted round
+  std::vector<std::string> labels = {};  // beside the points; none, or one for each
 };
 
 struct LinePlot {
@@ -22,7 +24,7 @@ struct LinePlot {
 };
 
 // Axes span the data, with round ticks; the legend stands above the plot. Points that are not finite break their line.
-// Throws c10::ValueError when x and y of a line differ in length.
+// Throws c10::ValueError when x, y and labels of a line differ in length.
 std::string ToSvg(const LinePlot& plot);
 
 // Round numbers (1, 2 or 5 times a power of ten apart), about `count` of them, the first at or below `low` and the last

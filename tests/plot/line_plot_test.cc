@@ -56,6 +56,18 @@ TEST(ToSvg, LegendNamesLinesThatHaveNames) {
   EXPECT_THAT(svg, HasSubstr("stroke-dasharray"));
 }
 
+TEST(ToSvg, PointsHaveMarkersAndLabelsButNoLine) {
+  LinePlot plot = Plot();
+  plot.lines[0].style = PlotStyle::kPoints;
+  plot.lines[0].labels = {"a", "<b>", "c"};
+  const std::string svg = ToSvg(plot);
+  EXPECT_THAT(svg, HasSubstr("<circle cx=\"382.0\" cy=\"64.0\""));
+  EXPECT_THAT(svg, HasSubstr(">&lt;b&gt;</text>"));
+  EXPECT_THAT(svg, HasSubstr("216.0\" stroke=\"none\"")) << "no stroke joins them";
+  plot.lines[0].labels.pop_back();
+  EXPECT_THROW(ToSvg(plot), c10::ValueError);
+}
+
 TEST(ToSvg, GapsBreakALine) {
   LinePlot plot = Plot();
   plot.lines[0].y[1] = std::numeric_limits<double>::quiet_NaN();

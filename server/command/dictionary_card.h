@@ -1,0 +1,51 @@
+// What is known of a dictionary's quality, on one page: for a terminal, as JSON, as a plot.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "server/evaluation/dictionary_evaluation.h"
+#include "server/plot/line_plot.h"
+
+namespace lifescope {
+
+// Metrics that belong together. Each has a definition in metric_definition.h.
+struct CardSection {
+  std::string title;
+  std::vector<Measurement> metrics;
+};
+
+struct DictionaryCard {
+  struct Artifact {
+    std::string name, digest;
+  };
+  Artifact dictionary, model, corpus;
+  std::string architecture, hook_point;
+  int64_t feature_count = 0;
+  // Of a ThresholdedDictionary; 0: the dictionary as it is.
+  double threshold = 0;
+  DictionaryEvaluationOptions options;
+  DictionaryEvaluation evaluation;
+  // As they are shown; SectionsOf(evaluation), and whatever else was measured.
+  std::vector<CardSection> sections;
+};
+
+std::vector<CardSection> SectionsOf(const DictionaryEvaluation& evaluation);
+
+// The metric of that name; a value of NaN where the card has none.
+Measurement MetricOf(const DictionaryCard& card, const std::string& name);
+
+// Every figure with version, formula and reference of its definition.
+nlohmann::json ToJson(const DictionaryCard& card);
+// Tables, and the densities as a sparkline.
+std::string ToText(const DictionaryCard& card);
+
+// One letter cell per count, as high as its share of the largest; a space for none.
+std::string Sparkline(const std::vector<int64_t>& counts);
+
+// Share of the features by log10 density, one staircase for each card.
+LinePlot DensityPlot(const std::vector<DictionaryCard>& cards);
+
+}  // namespace lifescope

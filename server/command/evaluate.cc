@@ -1,0 +1,54 @@
+#include <cstdio>
+#include <memory>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "server/artifact/artifact.h"
+#include "server/command/command.h"
+#include "server/command/evaluation_flags.h"
+#include "server/command/home.h"
+#include "server/command/progress_bar.h"
+
+namespace lifescope {
+namespace {
+
+struct EvaluateFlags {
+  EvaluationFlags evaluation;
+  std::string dictionary, name;
+};
+
+void Evaluate(const EvaluateFlags& flags) {
+  const Stopwatch stopwatch;
+  const std::string& home = flags.evaluation.home;
+  const std::string name =
+      flags.name.empty() ? absl::StrCat(flags.dictionary, "-", flags.evaluation.corpus, "-", flags.evaluation.split)
+                         : flags.name;
+  const std::string folder = CardFolder(home, name);
+  PrepareNewArtifact(folder);
+  PrepareCompute(flags.evaluation.threads);
+  const DictionaryCard card = EvaluateByName(flags.evaluation, flags.dictionary);
+  WriteFolderAtomically(folder, [&](const std::string& partial) {
+    WriteFileAtomically(partial + "/card.json", ToJson(card).dump(2) + "\n");
+    WriteFileAtomically(partial + "/densities.svg", ToSvg(DensityPlot({card})));
+  });
+  const std::string text =
+      absl::StrCat(ToText(card), "\nwrote ", folder, " (", DurationText(stopwatch.Seconds()), ")\n");
+  std::fputs(text.c_str(), stdout);
+}
+
+}  // namespace
+
+void AddEvaluateCommand(CLI::App& app) {
+  auto flags = std::make_shared<EvaluateFlags>();
+  CLI::App* verb = app.add_subcommand("evaluate", "Judge a dictionary: reconstruction, sparsity, loss recovered");
+  verb->add_option("--dictionary", flags->dictionary, "Dictionary to judge")->required();
+  verb->add_option("--name", flags->name, "Name of the card; default: <dictionary>-<corpus>-<split>");
+  AddEvaluationOptions(*verb, flags->evaluation);
+  verb->footer(
+      "Prints a card and writes it to <home>/cards/<name>: card.json, in which every figure has its definition, and\n"
+      "densities.svg. Brackets are 95 % intervals over persons. `lifescoped metrics` lists the definitions.\n"
+      "Example:\n  lifescoped evaluate --home my-home --dictionary small-resid1 --corpus world --by category");
+  verb->callback([flags] { Evaluate(*flags); });
+}
+
+}  // namespace lifescope

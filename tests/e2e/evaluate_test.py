@@ -1,0 +1,125 @@
+"""The verbs `evaluate`, `compare` and `metrics` on a small synthetic world."""
+
+import functools
+import json
+import pathlib
+import re
+import shutil
+import subprocess
+import unittest
+
+from lifescope import BIN, FEATURES, HOOK, clean_environment, home, lifescoped
+
+DOCUMENTATION = pathlib.Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
+FEW = ["--resamples", 50, "--max-persons", 12]
+
+
+@functools.cache
+def other_dictionary():
+    """The dictionary of the home trained once more with twice the active features."""
+    lifescoped("train-sae", "--home", home(), "--model", "demo", "--corpus", "demo", "--name", "demo-sae-16", "--hook",
+               HOOK, "--features", FEATURES, "--k", 16, "--steps", 60)
+    return "demo-sae-16"
+
+
+def values(card):
+    return {metric["name"]: metric["value"] for section in card["sections"] for metric in section["metrics"]}
+
+
+class EvaluateTest(unittest.TestCase):
+    def setUp(self):
+        for folder in ("cards", "comparisons"):
+            self.addCleanup(shutil.rmtree, home() / folder, ignore_errors=True)
+
+    def run_verb(self, verb, *arguments):
+        command = [BIN / "lifescoped", verb, "--home", home(), *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, env=clean_environment(), timeout=120)
+
+    def evaluate(self, *arguments):
+        done = self.run_verb("evaluate", "--dictionary", "demo-sae", "--corpus", "demo", *FEW, *arguments)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout
+
+    def test_a_card_is_printed_and_stored_with_its_definitions(self):
+        shown = self.evaluate("--by", "category")
+        folder = home() / "cards" / "demo-sae-demo-validation"
+        card = json.loads((folder / "card.json").read_text())
+        found = values(card)
+        for name in ("l0", "fvu", "loss_recovered_zero", "kl_spliced", "alive_fraction"):
+            self.assertRegex(shown, rf"\n  {name} +{found[name]:.5g}\b")
+        self.assertLessEqual(found["l0"], 8)
+        self.assertAlmostEqual(found["fvu"] + found["explained_variance"], 1)
+        gap = found["cross_entropy_zero_ablated"] - found["cross_entropy_clean"]
+        recovered = (found["cross_entropy_zero_ablated"] - found["cross_entropy_spliced"]) / gap
+        self.assertAlmostEqual(found["loss_recovered_zero"], recovered)
+        for section in card["sections"]:
+            for metric in section["metrics"]:
+                self.assertTrue(metric["formula"] and metric["version"] >= 1, metric)
+        self.assertEqual(sum(card["log10_densities"]["feature_counts"]), FEATURES)
+        self.assertEqual(sum(group["row_count"] for group in card["subgroups"]), card["row_count"])
+        self.assertEqual(card["person_count"], 12)
+        self.assertRegex(shown, r"-10 \|.*[▁▂▃▄▅▆▇█].*\| 0")
+        self.assertTrue((folder / "densities.svg").read_text().startswith("<svg"))
+
+    def test_the_same_card_twice_is_the_same_and_never_overwritten(self):
+        self.evaluate("--name", "one")
+        self.evaluate("--name", "two")
+        one, two = ((home() / "cards" / name / "card.json").read_text() for name in ("one", "two"))
+        self.assertEqual(one, two)
+        again = self.run_verb("evaluate", "--dictionary", "demo-sae", "--corpus", "demo", *FEW, "--name", "one")
+        self.assertEqual(again.returncode, 1)
+        self.assertIn("nothing is overwritten", again.stderr)
+
+    def test_positions_are_an_explicit_choice(self):
+        def rows(name, *arguments):
+            self.evaluate("--name", name, *arguments)
+            return json.loads((home() / "cards" / name / "card.json").read_text())["row_count"]
+
+        events = rows("events")
+        self.assertGreater(rows("prefix", "--with-prefix"), events)
+        self.assertLess(rows("content", "--skip-separators"), events)
+
+    def test_dictionaries_are_compared_by_l0(self):
+        done = self.run_verb("compare", "--dictionaries", other_dictionary() + ",demo-sae", "--corpus", "demo", *FEW,
+                             "--name", "by-k")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        lines = done.stdout.splitlines()
+        self.assertTrue(lines[1].startswith("demo-sae "), "the sparser one comes first")
+        self.assertTrue(lines[2].startswith("demo-sae-16 "))
+        folder = home() / "comparisons" / "by-k"
+        comparison = json.loads((folder / "comparison.json").read_text())
+        sparse, dense = map(values, comparison["cards"])
+        self.assertLess(sparse["l0"], dense["l0"])
+        (likeness,) = comparison["likeness"]
+        self.assertEqual((comparison["likeness_to"], likeness["dictionary"]), ("demo-sae-16", "demo-sae"))
+        for metric in likeness["metrics"]:
+            self.assertTrue(-1 <= metric["value"] <= 1, metric)
+        self.assertRegex(done.stdout, r"\ndemo-sae +0\.\d{3} ")
+        for plot in ("fvu", "loss_recovered", "densities"):
+            self.assertRegex((folder / f"{plot}.svg").read_text(), r"^<svg(.|\n)*demo-sae-16(.|\n)*</svg>\n$")
+
+    def test_a_threshold_matches_l0_when_asked(self):
+        done = self.run_verb("compare", "--dictionaries", other_dictionary() + ",demo-sae", "--corpus", "demo", *FEW,
+                             "--name", "at-five", "--match-l0", 5)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        cards = json.loads((home() / "comparisons" / "at-five" / "comparison.json").read_text())["cards"]
+        for card in cards:
+            self.assertAlmostEqual(values(card)["l0"], 5, delta=0.01)
+            self.assertGreater(card["threshold"], 0)
+        self.assertIn("not trained with: ", done.stdout)
+
+    def test_faults_are_named(self):
+        unknown = self.run_verb("evaluate", "--dictionary", "nobody", "--corpus", "demo")
+        self.assertEqual(unknown.returncode, 1)
+        self.assertIn("demo-sae", unknown.stderr)
+        wrong = self.run_verb("compare", "--dictionaries", "demo-sae", "--corpus", "demo", "--split", "all", "--name", "x")
+        self.assertEqual(wrong.returncode, 2)
+
+    def test_the_definitions_are_the_documentation(self):
+        shown = lifescoped("metrics")
+        self.assertEqual(shown, DOCUMENTATION.read_text())
+        self.assertTrue(re.search(r"\| `loss_recovered_zero` \| 1 \|", shown))
+
+
+if __name__ == "__main__":
+    unittest.main()
