@@ -5,6 +5,7 @@
 #include "server/dictionary/training/crosscoder_objective.h"
 #include "server/dictionary/training/gated_objective.h"
 #include "server/dictionary/training/jumprelu_objective.h"
+#include "server/dictionary/training/relu_objective.h"
 #include "tests/dictionary/random_tensors.h"
 
 namespace lifescope {
@@ -38,6 +39,47 @@ void ExpectPathsAgree(const Objective& objective) {
   EXPECT_EQ(actual.figures.dead_feature_count, expected.figures.dead_feature_count);
   EXPECT_TRUE(at::equal(actual.next_state.at(kFireCount), expected.next_state.at(kFireCount)));
 }
+
+struct ReluCase {
+  const char* name;
+  void (*change)(ReluOptions& options);
+};
+class ReluOptionsTest : public testing::TestWithParam<ReluCase> {};
+
+TEST_P(ReluOptionsTest, PathsAgree) {
+  ReluOptions options;
+  options.input_dim = kWidth;
+  options.feature_count = kFeatures;
+  GetParam().change(options);
+  ExpectPathsAgree(ReluObjective(options));
+}
+
+using PenaltyForm = SparsityPenalty::Form;
+INSTANTIATE_TEST_SUITE_P(Options, ReluOptionsTest,
+                         testing::Values(ReluCase{"Tanh", [](ReluOptions& o) { o.penalty.form = PenaltyForm::kTanh; }},
+                                         ReluCase{"TanhByDecoderNorm",
+                                                  [](ReluOptions& o) {
+                                                    o.penalty.form = PenaltyForm::kTanh;
+                                                    o.weight_by_decoder_norm = true;
+                                                  }},
+                                         ReluCase{"PowerByDecoderNorm",
+                                                  [](ReluOptions& o) {
+                                                    o.penalty.exponent = 0.7;
+                                                    o.weight_by_decoder_norm = true;
+                                                  }},
+                                         ReluCase{"EuclideanNormTied",
+                                                  [](ReluOptions& o) {
+                                                    o.penalty = {PenaltyForm::kNorm, 2};
+                                                    o.weight_by_decoder_norm = true;
+                                                    o.tied = true;
+                                                  }},
+                                         ReluCase{"RelativeWithoutInputBias",
+                                                  [](ReluOptions& o) {
+                                                    o.scale = LossScale::kRelative;
+                                                    o.penalty.exponent = 0.5;
+                                                    o.apply_b_dec_to_input = false;
+                                                  }}),
+                         [](const testing::TestParamInfo<ReluCase>& info) { return std::string(info.param.name); });
 
 JumpReluOptions WideKernel() {
   JumpReluOptions options;
