@@ -1,10 +1,95 @@
+// Schedules against golden units/schedules.json, step by step.
 #include "server/dictionary/training/rate_schedule.h"
 
+#include <ATen/ATen.h>
 #include <c10/util/Exception.h>
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "server/artifact/artifact.h"
+#include "tests/support/golden.h"
+
 namespace lifescope {
 namespace {
+
+class GoldenSchedules : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (!HasGolden("sae/units/schedules.json")) GTEST_SKIP() << "the small golden set has no schedules";
+    json_ = nlohmann::json::parse(ReadFile(GoldenPath("sae/units/schedules.json")));
+  }
+
+  // What `value_at` gives for steps 0, 1, ... against the reference's values.
+  template <typename ValueAt>
+  void ExpectSteps(const nlohmann::json& golden, const ValueAt& value_at) {
+    const auto expected = golden.get<std::vector<double>>();
+    std::vector<double> actual;
+    for (size_t step = 0; step < expected.size(); ++step) actual.push_back(value_at(static_cast<int64_t>(step)));
+    ExpectClose(at::tensor(actual, at::kDouble), at::tensor(expected, at::kDouble), 1e-15, 1e-12, "sae.schedules");
+  }
+
+  nlohmann::json json_;
+};
+
+TEST_F(GoldenSchedules, DictionaryLearning) {
+  for (const auto& golden : json_["dl_lr_schedule"]) {
+    SCOPED_TRACE(golden["args"].dump());
+    const nlohmann::json& args = golden["args"];
+    RateSchedule schedule;
+    schedule.peak = 0.5;
+    schedule.total_steps = args["total_steps"];
+    schedule.warmup_steps = args["warmup_steps"];
+    schedule.decay_start = args.value("decay_start", -1);
+    schedule.restart_every = args.value("resample_steps", 0);
+    CheckSchedule(schedule);
+    ExpectSteps(golden["multipliers"], [&](int64_t step) { return RateAt(schedule, step) / 0.5; });
+  }
+  for (const auto& golden : json_["dl_sparsity_warmup"]) {
+    const nlohmann::json& steps = golden["sparsity_warmup_steps"];
+    const int64_t warmup = steps.is_null() ? 0 : steps.get<int64_t>();
+    ExpectSteps(golden["scale"], [&](int64_t step) { return SparsityScaleAt(warmup, step); });
+  }
+}
+
+TEST_F(GoldenSchedules, SaeLens) {
+  for (const auto& golden : json_["sae_lens_lr_scheduler"]) {
+    SCOPED_TRACE(golden.dump());
+    RateSchedule schedule;
+    schedule.peak = golden["lr"];
+    schedule.total_steps = golden["training_steps"];
+    schedule.warmup = RateSchedule::Warmup::kLinearFromFirst;
+    schedule.warmup_steps = golden["warm_up_steps"];
+    const int64_t decay_steps = golden["decay_steps"];
+    if (decay_steps > 0) schedule.decay_start = schedule.total_steps - decay_steps;
+    if (golden["name"] != "constant") {
+      schedule.course = RateSchedule::Course::kCosine;
+      schedule.cosine_end = golden["lr_end"];
+      schedule.cycles = golden["num_cycles"];
+    }
+    CheckSchedule(schedule);
+    ExpectSteps(golden["lr_at_step"], [&](int64_t step) { return RateAt(schedule, step); });
+  }
+  for (const auto& golden : json_["sae_lens_coefficient_scheduler"]) {
+    const double final_value = golden["final_value"];
+    ExpectSteps(golden["value_used_at_step"],
+                [&](int64_t step) { return final_value * SparsityScaleAt(golden["warm_up_steps"], step); });
+  }
+}
+
+TEST_F(GoldenSchedules, Crosscoder) {
+  const nlohmann::json& golden = json_["crosscoder_reference"];
+  RateSchedule schedule;
+  schedule.peak = 1;
+  schedule.total_steps = golden["total_steps"];
+  schedule.decay_start = schedule.total_steps * 4 / 5;
+  ExpectSteps(golden["lr_multiplier"], [&](int64_t step) { return RateAt(schedule, step); });
+  const double coefficient = golden["l1_coeff"];
+  ExpectSteps(golden["l1"],
+              [&](int64_t step) { return coefficient * SparsityScaleAt(schedule.total_steps / 20, step); });
+}
 
 TEST(RateSchedule, RisesLinearlyFromZeroThenFallsToZero) {
   RateSchedule schedule;
@@ -36,6 +121,22 @@ TEST(RateSchedule, RisesAlongACosineFromAShareOfThePeak) {
 TEST(RateSchedule, NamesTheFieldThatIsOutOfRange) {
   RateSchedule schedule;
   schedule.warmup_from = 1.5;
+  EXPECT_THROW(CheckSchedule(schedule), c10::ValueError);
+}
+
+TEST(RateSchedule, RefusesWhatContradictsItself) {
+  RateSchedule schedule;
+  schedule.warmup_steps = 10;
+  schedule.restart_every = 10;
+  EXPECT_THROW(CheckSchedule(schedule), c10::ValueError);
+  schedule.restart_every = 20;
+  CheckSchedule(schedule);
+  schedule.total_steps = 100;
+  schedule.decay_start = 80;
+  EXPECT_THROW(CheckSchedule(schedule), c10::ValueError);
+  schedule.restart_every = 0;
+  schedule.course = RateSchedule::Course::kCosine;
+  schedule.cycles = 71;
   EXPECT_THROW(CheckSchedule(schedule), c10::ValueError);
 }
 

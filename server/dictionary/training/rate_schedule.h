@@ -1,4 +1,5 @@
-// The learning rate over a training (facts in units/schedules of the references), and the warm-up of coefficients.
+// The learning rate over a training, and the warm-up of coefficients: the schedules of dictionary_learning, SAELens,
+// the crosscoder's reference and Gemma Scope.
 #pragma once
 
 #include <cstdint>
@@ -7,15 +8,35 @@ namespace lifescope {
 
 struct RateSchedule {
   double peak = 1e-3;
-  // A rise over so many steps, step / warmup_steps of the way, which starts at 0 (dictionary_learning) by default.
+  // Steps over which the rate rises to the peak.
   int64_t warmup_steps = 0;
-  // Step at which the rate starts to fall linearly to 0 at total_steps. -1: never.
+  // Step at which the rate starts to fall linearly to 0 at total_steps, from the peak or, after a cosine, from
+  // cosine_end. -1: never.
   int64_t decay_start = -1;
   int64_t total_steps = 0;
-  // The rise starts at this share of the peak, and is linear or half a cosine wave.
+
+  // The rise starts at this share of the peak.
   double warmup_from = 0;
-  enum class Warmup { kLinear, kCosine };
+  enum class Warmup {
+    kLinear,           // step / warmup_steps of the way: step 0 is at the start (dictionary_learning)
+    kCosine,           // half a cosine wave (Gemma Scope: 1000 steps from 0.1)
+    kLinearFromFirst,  // (step + 1) / warmup_steps of the way: the last step of it is at the peak (SAELens)
+  };
   Warmup warmup = Warmup::kLinear;
+
+  // Between warm-up and decay (or total_steps).
+  enum class Course {
+    kConstant,
+    kCosine,  // falls to cosine_end in `cycles` equal half cosines, each from the peak (SAELens cosineannealing with 1,
+              // cosineannealingwarmrestarts with more)
+  };
+  Course course = Course::kConstant;
+  double cosine_end = 0;  // a rate
+  int64_t cycles = 1;
+
+  // Every so many steps the schedule begins anew with its warm-up, as when features are resampled; there is no decay
+  // and no cosine then. 0: never.
+  int64_t restart_every = 0;
 };
 
 // Throws c10::ValueError naming the field that is out of range.
