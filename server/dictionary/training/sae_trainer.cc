@@ -25,6 +25,8 @@ const at::Tensor& TensorOfState(const std::map<std::string, at::Tensor>& state, 
 
 }  // namespace
 
+using Normalise = DecoderConstraint::Normalise;
+
 SaeTrainer::SaeTrainer(std::shared_ptr<const Objective> objective, const SaeTrainerOptions& options)
     : objective_(std::move(objective)), options_(options) {
   CheckSchedule(options_.schedule);
@@ -38,6 +40,15 @@ SaeTrainer::SaeTrainer(std::shared_ptr<const Objective> objective, const SaeTrai
     adam_[name] = {at::zeros_like(parameters_[name]), at::zeros_like(parameters_[name]), 0};
   }
   state_ = objective_->InitialState();
+  TORCH_CHECK_VALUE(parameters_.count(kDecoder) > 0 ||
+                        (options_.constraint.normalise == Normalise::kNever && !options_.constraint.project_gradient),
+                    "constraint: the objective has no parameter '", kDecoder, "' to constrain");
+  if (!options_.resampling) return;
+  CheckResampling(*options_.resampling);
+  for (const char* name : {kEncoder, kEncoderBias, kDecoder}) {
+    TORCH_CHECK_VALUE(parameters_.count(name) > 0, "resampling: the objective has no parameter '", name, "'");
+  }
+  TORCH_CHECK_VALUE(state_.count(kSinceFired) > 0, "resampling: the objective does not count which features fire");
 }
 
 TrainingRows SaeTrainer::Checked(const TrainingRows& rows) const {
@@ -72,15 +83,36 @@ SaeStep SaeTrainer::Step(const TrainingRows& given) {
   state_ = std::move(evaluation.next_state);
   raw_gradients_ = std::move(evaluation.gradients);
   Update();
+  const bool resamples =
+      options_.resampling && options_.resampling->every > 0 && context.step % options_.resampling->every == 0;
+  const int64_t resampled = resamples ? Resample(rows) : 0;
 
   const double count = static_cast<double>(rows.input.size(0));
   const double deviation = (rows.target - rows.target.mean(0)).square().sum().item<double>();
-  return {evaluation.loss, std::move(evaluation.terms), evaluation.figures.squared_error / deviation,
-          evaluation.figures.active_entries / count, evaluation.figures.dead_feature_count};
+  return {evaluation.loss,
+          std::move(evaluation.terms),
+          evaluation.figures.squared_error / deviation,
+          evaluation.figures.active_entries / count,
+          evaluation.figures.dead_feature_count,
+          resampled};
+}
+
+int64_t SaeTrainer::Resample(const TrainingRows& given) {
+  TORCH_CHECK_VALUE(options_.resampling, "resampling is not among the options of this trainer");
+  const c10::NoGradGuard no_grad;
+  const TrainingRows rows = Checked(given);
+  const Resampling& resampling = *options_.resampling;
+  const at::Tensor dead = (state_.at(kSinceFired) > resampling.dead_after).nonzero().select(1, 0);
+  if (dead.numel() == 0) return 0;
+  const auto dictionary = MakeDictionary(objective_->Export(parameters_, state_), options_.dtype, rows.input.device());
+  const at::Tensor error = rows.target - dictionary->Decode(dictionary->Encode(rows.input), rows.input);
+  const at::Tensor weights = ResamplingWeights(resampling.rule, error.square().sum(1));
+  const at::Tensor drawn = DrawRows(weights, dead.numel(), options_.seed, step_);
+  RestartFeatures(resampling.rule, dead, rows.input.index_select(0, drawn), parameters_, adam_);
+  return drawn.numel();
 }
 
 void SaeTrainer::Update() {
-  using Normalise = DecoderConstraint::Normalise;
   const DecoderConstraint& constraint = options_.constraint;
   if (constraint.normalise == Normalise::kBeforeUpdate) NormaliseRows(constraint.norm_epsilon, parameters_[kDecoder]);
   applied_gradients_.clear();

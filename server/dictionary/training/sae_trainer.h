@@ -6,11 +6,13 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "server/dictionary/training/decoder_constraint.h"
 #include "server/dictionary/training/objective.h"
 #include "server/dictionary/training/rate_schedule.h"
+#include "server/dictionary/training/resampling.h"
 #include "server/optimizer/adam.h"
 
 namespace lifescope {
@@ -24,6 +26,8 @@ struct SaeTrainerOptions {
   DecoderConstraint constraint;
   // Steps over which the sparsity coefficient rises linearly from 0.
   int64_t sparsity_warmup_steps = 0;
+  // Needs kEncoder, kEncoderBias and kDecoder among the parameters, and an objective that counts firing.
+  std::optional<Resampling> resampling;
   uint64_t seed = 0;
   at::ScalarType dtype = at::kFloat;
 };
@@ -35,6 +39,7 @@ struct SaeStep {
   double fvu = 0;  // squared error / squared deviation from the batch mean; not finite for equal rows
   double l0 = 0;   // mean active features per row
   int64_t dead_feature_count = 0;
+  int64_t resampled_feature_count = 0;  // after the update
 };
 
 // Not thread-safe. Deterministic: the same options and batches give the same weights on the same build and thread
@@ -47,6 +52,11 @@ class SaeTrainer {
   // One optimiser step. Throws c10::ValueError, and changes nothing, when a shape is wrong or the loss is not finite.
   SaeStep Step(const TrainingRows& rows);
   int64_t step_count() const { return step_; }
+
+  // Lets the features that are dead begin anew at badly reconstructed rows of these, and returns how many did; Step
+  // does so with its own rows where Resampling::every says. Bricken et al. draw from 819,200 rows after steps 25,000,
+  // 50,000, 75,000 and 100,000. Throws c10::ValueError, and changes nothing, without the option or for a wrong shape.
+  int64_t Resample(const TrainingRows& candidates);
 
   // Everything that is needed to go on, as copies: parameters under their names, "<name>.first_moment",
   // "<name>.second_moment" and "<name>.step" of Adam, "state.<name>" of the objective, and "step".
