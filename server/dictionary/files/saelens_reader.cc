@@ -7,8 +7,10 @@
 #include <vector>
 
 #include "server/artifact/safetensors.h"
+#include "server/dictionary/decoder_norm.h"
 #include "server/dictionary/files/saelens.h"
 #include "server/dictionary/files/saelens_config.h"
+#include "server/dictionary/input_scale.h"
 
 namespace lifescope {
 namespace {
@@ -55,23 +57,6 @@ Tensors ReadTensors(const SafetensorsFile& file, const SaeLensConfig& config) {
   return tensors;
 }
 
-// Brings decoder directions to norm 1 and multiplies pre-activations by the norm they had: what
-// rescale_acts_by_decoder_norm asks for, without a factor at run time.
-void FoldDecoderNorm(Tensors& tensors) {
-  const at::Tensor w_dec = tensors["W_dec"].to(at::kDouble);
-  const at::Tensor norm = at::norm(w_dec, 2, 1);
-  tensors["W_enc"] = tensors["W_enc"] * norm;
-  tensors["b_enc"] = tensors["b_enc"] * norm;
-  // A direction of zeros stays so: its feature is never active.
-  tensors["W_dec"] = w_dec / norm.masked_fill(norm == 0, 1).unsqueeze(1);
-}
-
-// The weights were trained on factor * x; afterwards they read x. Feature activations are unchanged.
-void FoldInputFactor(double factor, Tensors& tensors) {
-  tensors["W_enc"] = tensors["W_enc"].to(at::kDouble) * factor;
-  for (const char* name : {"W_dec", "b_dec"}) tensors[name] = tensors[name].to(at::kDouble) / factor;
-}
-
 Normalisation NormalisationOf(const SaeLensConfig& config) {
   if (config.normalisation == "constant_norm_rescale") return Normalisation::kConstantNormRescale;
   if (config.normalisation == "layer_norm") return Normalisation::kLayerNorm;
@@ -93,13 +78,14 @@ StoredDictionary ReadSaeLens(const std::string& folder) {
   CheckWeights(weights, root / kWeightsFile);
   std::vector<std::string> files{root / kConfigFile, root / kWeightsFile};
   // The decoder norms that selection was trained with are those before the input factor is folded.
-  if (config.rescale_acts_by_decoder_norm) FoldDecoderNorm(weights.tensors);
+  if (config.rescale_acts_by_decoder_norm) weights = FoldDecoderNorm(std::move(weights));
   if (config.normalisation == "expected_average_only_in") {
     TORCH_CHECK_VALUE(fs::exists(root / kScalerFile), (root / kConfigFile).string(),
                       ": key 'normalize_activations' is \"expected_average_only_in\", but there is no ", kScalerFile,
                       " beside it; expected that file with {\"scaling_factor\": ...}, or the factor folded into the "
                       "weights and \"none\"");
-    FoldInputFactor(ReadActivationScaler(root / kScalerFile), weights.tensors);
+    const double factor = ReadActivationScaler(root / kScalerFile);
+    weights = FoldInputScale(std::move(weights), factor, FeatureUnits::kOfTraining);
     files.push_back(root / kScalerFile);
   }
   return {std::move(weights), config.info, DigestOfFiles(files)};
