@@ -101,14 +101,16 @@ at::Tensor Codebook::DecodeChange(const at::Tensor& change, const std::vector<in
   return at::mm(change, weights_.codes.index_select(0, Indices(features)));
 }
 
-bool IsCodebook(const DictionaryWeights& weights) {
-  return weights.architecture == kInnerProductName || weights.architecture == kEuclideanName;
+bool IsCodebook(const std::string& architecture) {
+  return architecture == kInnerProductName || architecture == kEuclideanName;
 }
 
 std::shared_ptr<const Codebook> MakeCodebook(const DictionaryWeights& weights, at::ScalarType dtype, at::Device device,
                                              const std::string& where) {
-  TORCH_CHECK_VALUE(IsCodebook(weights), where, ": architecture is '", weights.architecture, "', expected ",
-                    kInnerProductName, " or ", kEuclideanName);
+  TORCH_CHECK_VALUE(IsCodebook(weights.architecture), where, ": architecture is '", weights.architecture,
+                    "', expected ", kInnerProductName, " or ", kEuclideanName);
+  TORCH_CHECK_VALUE(!weights.apply_b_dec_to_input && weights.normalisation == Normalisation::kNone, where,
+                    ": a codebook with apply_b_dec_to_input or normalised input, expected neither");
   const std::set<std::string> names{"codes", "norm_weight", "norm_bias"};
   for (const auto& [name, tensor] : weights.tensors) {
     TORCH_CHECK_VALUE(names.count(name) > 0, where, ": unknown tensor '", name, "' for architecture '",

@@ -72,9 +72,8 @@ class Codebook final : public Dictionary {
   CodebookWeights weights_;
 };
 
-// Weights of architecture "codebook" or "codebook_euclidean" hold tensors "codes", "norm_weight" and "norm_bias", and
-// k.
-bool IsCodebook(const DictionaryWeights& weights);
+// Architecture "codebook" or "codebook_euclidean": weights of tensors "codes", "norm_weight" and "norm_bias", and k.
+bool IsCodebook(const std::string& architecture);
 // Throws as the constructor, for missing and unknown tensors too; `where` begins the message.
 std::shared_ptr<const Codebook> MakeCodebook(const DictionaryWeights& weights, at::ScalarType dtype, at::Device device,
                                              const std::string& where);

@@ -5,16 +5,16 @@
 
 #include <cmath>
 
-#include "server/dictionary/codebook.h"
-
 namespace lifescope {
 
 DictionaryWeights FoldInputScale(DictionaryWeights weights, double factor, FeatureUnits units) {
   TORCH_CHECK_VALUE(std::isfinite(factor) && factor > 0, "input scale is ", factor, ", expected above 0");
   if (factor == 1) return weights;
-  TORCH_CHECK_VALUE(
-      !IsCodebook(weights) && weights.normalisation == Normalisation::kNone && weights.tensors.count("W_skip") == 0,
-      "an input scale can only be folded where rows are not normalised and do not skip");
+  TORCH_CHECK_VALUE(weights.normalisation == Normalisation::kNone && weights.tensors.count("W_enc") > 0 &&
+                        weights.tensors.count("W_skip") == 0,
+                    "an input scale can only be folded where a matrix encodes rows that are not normalised and do not "
+                    "skip; the architecture is '",
+                    weights.architecture, "'");
   CheckWeights(weights);
   for (auto& [name, tensor] : weights.tensors) {
     double multiplier = 1;

@@ -12,8 +12,8 @@ enum class FeatureUnits {
 };
 
 // `weights` read factor * x and give factor * reconstruction; what comes back reads x and gives the reconstruction. In
-// Double. Throws c10::ValueError for a factor that is not above 0 and finite, and, unless it is 1, when `weights`
-// normalise rows (codebooks do) or skip.
+// Double. Throws c10::ValueError for a factor that is not above 0 and finite, and, unless it is 1, for weights that
+// normalise rows, skip or have no encoder matrix.
 DictionaryWeights FoldInputScale(DictionaryWeights weights, double factor, FeatureUnits units);
 
 // The same for rows whose columns had factors of their own, input [d_in] and output [d_out]: several hook points, or a

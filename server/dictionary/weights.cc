@@ -87,7 +87,7 @@ bool HasSearchingEncoder(const std::string& architecture) {
 
 DictionaryWidths WidthsOf(const DictionaryWeights& weights) {
   const auto& tensors = weights.tensors;
-  if (IsCodebook(weights)) {
+  if (IsCodebook(weights.architecture)) {
     const at::Tensor& codes = tensors.at("codes");
     return {codes.size(1), codes.size(1), codes.size(0)};
   }
@@ -97,7 +97,7 @@ DictionaryWidths WidthsOf(const DictionaryWeights& weights) {
 }
 
 void CheckWeights(const DictionaryWeights& weights, const std::string& where) {
-  if (IsCodebook(weights)) {
+  if (IsCodebook(weights.architecture)) {
     MakeCodebook(weights, at::kDouble, at::kCPU, where);
     return;
   }
@@ -126,7 +126,7 @@ std::shared_ptr<const Dictionary> MakeDictionary(const DictionaryWeights& weight
                                                  at::Device device) {
   TORCH_CHECK_VALUE(dtype == at::kFloat || dtype == at::kDouble, "dictionary dtype is ", dtype,
                     ", expected Float or Double");
-  if (IsCodebook(weights)) return MakeCodebook(weights, dtype, device, "weights");
+  if (IsCodebook(weights.architecture)) return MakeCodebook(weights, dtype, device, "weights");
   CheckWeights(weights);
   const auto get = [&](const char* name) { return weights.tensors.at(name).to(device, dtype).contiguous(); };
   if (weights.architecture == "sparse_coding") {

@@ -143,6 +143,9 @@ TEST(Codebook, RefusesWhatItCannotChoose) {
   weights.tensors["b_dec"] = at::zeros({3});
   EXPECT_THROW(MakeDictionary(weights, at::kFloat, at::kCPU), c10::ValueError);
   weights.tensors.erase("b_dec");
+  weights.normalisation = Normalisation::kLayerNorm;
+  EXPECT_THROW(CheckWeights(weights), c10::ValueError);
+  weights.normalisation = Normalisation::kNone;
   weights.tensors["norm_bias"] = at::zeros({2});
   EXPECT_THROW(MakeDictionary(weights, at::kFloat, at::kCPU), c10::ValueError);
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "server/artifact/json_object.h"
+#include "server/dictionary/codebook.h"
 #include "server/dictionary/weights.h"
 
 namespace lifescope {
@@ -51,6 +52,8 @@ const std::map<std::string, JsonKeys> kArchitectureKeys{
     {"topk_skip_transcoder", {"d_out", "k"}},
     {"sparse_coding", {"l1_coefficient", "iterations"}},
     {"gradient_pursuit", {"k"}},
+    {"codebook", {"k"}},
+    {"codebook_euclidean", {"k"}},
 };
 
 // JsonKeys of the flat form. The second set only describes: it moves into "metadata".
@@ -160,7 +163,7 @@ void SetArchitecture(const std::string& name, SaeLensConfig& config) {
   const std::string activation = name.substr(0, name.find('_'));
   const bool has_activation = activation != "transcoder" && activation != "skip";
   config.architecture = config.has_one_threshold ? "jumprelu" : has_activation ? activation : "standard";
-  if (HasSearchingEncoder(name)) config.architecture = name;
+  if (HasSearchingEncoder(name) || IsCodebook(name)) config.architecture = name;
 }
 
 DictionaryInfo ReadInfo(const JsonObject& metadata) {
@@ -197,6 +200,10 @@ SaeLensConfig ReadNested(const Json& json, const std::string& path) {
                     ": key 'apply_b_dec_to_input' is true, expected false for architecture '", architecture, "'");
   result.normalisation = config.OneOf("normalize_activations",
                                       {"none", "constant_norm_rescale", "layer_norm", "expected_average_only_in"});
+  TORCH_CHECK_VALUE(result.normalisation != "expected_average_only_in" ||
+                        !(HasSearchingEncoder(architecture) || IsCodebook(architecture)),
+                    path, ": key 'normalize_activations' is \"expected_average_only_in\", which architecture '",
+                    architecture, "' has no encoder for");
   config.OneOf("reshape_activations", {"none", "hook_z"});
   config.OneOf("dtype", {"float16", "bfloat16", "float32", "float64", "torch.float16", "torch.bfloat16",
                          "torch.float32", "torch.float64"});
@@ -207,7 +214,7 @@ SaeLensConfig ReadNested(const Json& json, const std::string& path) {
                     .get<double>();
     result.iterations = config.PositiveInteger("iterations");
   }
-  if (result.architecture == "topk" || result.architecture == "gradient_pursuit") {
+  if (result.architecture == "topk" || result.architecture == "gradient_pursuit" || IsCodebook(architecture)) {
     result.k = config.PositiveInteger("k");
     TORCH_CHECK_VALUE(result.k <= result.feature_count, path, ": key 'k' is ", result.k, ", expected at most d_sae, ",
                       result.feature_count);

@@ -9,7 +9,7 @@
 namespace lifescope {
 
 struct SaeLensConfig {
-  // What it computes: "standard", "gated", "jumprelu", "topk", "sparse_coding" or "gradient_pursuit".
+  // What it computes: "standard", "gated", "jumprelu", "topk", "sparse_coding", "gradient_pursuit" or a codebook.
   std::string architecture;
   int64_t activation_dim = 0;
   int64_t feature_count = 0;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "server/artifact/safetensors.h"
+#include "server/dictionary/codebook.h"
 #include "server/dictionary/decoder_norm.h"
 #include "server/dictionary/files/saelens.h"
 #include "server/dictionary/files/saelens_config.h"
@@ -36,6 +37,10 @@ Tensors ReadTensors(const SafetensorsFile& file, const SaeLensConfig& config) {
     tensors[name] = Widen(file.Read(name));
   }
   const int64_t n = config.feature_count;
+  if (IsCodebook(config.architecture)) {
+    CheckShape(tensors, "codes", {n, config.activation_dim}, file.path());
+    return tensors;
+  }
   if (!HasSearchingEncoder(config.architecture)) {
     CheckShape(tensors, "W_enc", {config.activation_dim, n}, file.path());
   }

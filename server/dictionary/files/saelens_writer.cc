@@ -5,6 +5,7 @@
 
 #include "server/artifact/artifact.h"
 #include "server/artifact/safetensors.h"
+#include "server/dictionary/codebook.h"
 #include "server/dictionary/files/fold.h"
 #include "server/dictionary/files/saelens.h"
 
@@ -65,6 +66,8 @@ std::string ConfigText(const DictionaryWeights& weights, const DictionaryInfo& i
 void WriteSaeLens(const std::string& folder, const DictionaryWeights& given, const DictionaryInfo& info) {
   CheckWeights(given, folder);
   TORCH_CHECK_VALUE(!info.hook_point.empty(), folder, ": no hook point, expected the one that the dictionary reads");
+  TORCH_CHECK_VALUE(!IsCodebook(given.architecture) || !IsTranscoder(given, info), folder,
+                    ": a codebook that predicts another hook point cannot be stored");
   // SAELens has no transcoders that subtract b_dec from the input.
   const DictionaryWeights weights = IsTranscoder(given, info) ? WithInputBias(given, false) : given;
   const at::ScalarType dtype = StoredDtype(given);
