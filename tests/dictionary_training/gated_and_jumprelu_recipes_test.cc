@@ -2,6 +2,8 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "server/dictionary/training/crosscoder_recipes.h"
 #include "server/dictionary/training/gated_recipes.h"
 #include "server/dictionary/training/jumprelu_recipes.h"
@@ -14,7 +16,6 @@ constexpr int64_t kWidth = 16, kDirections = 24, kFeatures = 48, kRows = 256, kS
 
 struct Trained {
   double first_fvu = 0, last_fvu = 0, last_l0 = 0;
-  std::shared_ptr<const Dictionary> dictionary;
 };
 
 // Sparse sums of directions, about two in a row; every step sees fresh rows.
@@ -46,12 +47,12 @@ Trained Train(const std::shared_ptr<const Objective>& objective, SaeTrainerOptio
     result.last_fvu = done.fvu;
     result.last_l0 = done.l0;
   }
-  result.dictionary = MakeDictionary(objective->Export(trainer.parameters(), trainer.state()),
-                                     trainer.parameters().at(kDecoder).scalar_type(), at::kCPU);
+  const auto dictionary =
+      MakeDictionary(objective->Export(trainer.parameters(), trainer.state()), at::kFloat, at::kCPU);
   // The dictionary on rows of the same kind.
   const at::Tensor rows = toy.Rows().to(at::kFloat);
-  const at::Tensor acts = result.dictionary->Encode(rows);
-  const at::Tensor error = rows - result.dictionary->Decode(acts, rows);
+  const at::Tensor acts = dictionary->Encode(rows);
+  const at::Tensor error = rows - dictionary->Decode(acts, rows);
   const double fvu = (error.square().sum() / (rows - rows.mean(0)).square().sum()).item<double>();
   EXPECT_NEAR(fvu, result.last_fvu, 0.1);
   EXPECT_NEAR(static_cast<double>(acts.count_nonzero().item<int64_t>()) / kRows, result.last_l0,
@@ -59,20 +60,19 @@ Trained Train(const std::shared_ptr<const Objective>& objective, SaeTrainerOptio
   return result;
 }
 
-void ExpectLearnt(const Trained& trained, double fvu, double l0) {
-  RecordProperty("fvu", std::to_string(trained.last_fvu));
+void ExpectLearnt(const Trained& trained, double fvu) {
   EXPECT_GT(trained.first_fvu, 2 * trained.last_fvu);
   EXPECT_LT(trained.last_fvu, fvu);
-  EXPECT_LT(trained.last_l0, l0);
+  // Rows have two directions.
   EXPECT_GT(trained.last_l0, 0.5);
-  printf("fvu %g -> %g, l0 %g\n", trained.first_fvu, trained.last_fvu, trained.last_l0);
+  EXPECT_LT(trained.last_l0, 10);
 }
 
 TEST(GatedRecipes, Learn) {
   for (const GatedRecipe& recipe : {DictionaryLearningGated(kWidth, kFeatures), SaeLensGated(kWidth, kFeatures)}) {
     GatedOptions options = recipe.objective;
-    options.sparsity_coefficient = 0.1;
-    ExpectLearnt(Train(std::make_shared<GatedObjective>(options), recipe.loop), 0.2, 8);
+    options.sparsity_coefficient = 0.5;
+    ExpectLearnt(Train(std::make_shared<GatedObjective>(options), recipe.loop), 0.1);
   }
 }
 
@@ -81,22 +81,23 @@ TEST(JumpReluRecipes, Learn) {
                                       DictionaryLearningJumpRelu(kWidth, kFeatures), SaeLensJumpRelu(kWidth, kFeatures),
                                       AnthropicJumpRelu(kWidth, kFeatures, kSteps),
                                       BussmannJumpRelu(kWidth, kFeatures)};
+  recipes[0].objective.sparsity_coefficient = 0.1;
   recipes[1].objective.l0_penalty.target_l0 = 2;
   recipes[2].objective.sparsity_coefficient = 0.1;
   recipes[3].objective.sparsity_coefficient = 0.1;
   recipes[4].objective.sparsity_coefficient = 0.003;
-  recipes[4].objective.initial_threshold = 0.1;
   for (JumpReluRecipe& recipe : recipes) {
-    // The bandwidths of the paper are those of trainings a thousand times as long.
-    recipe.objective.bandwidth = std::max(recipe.objective.bandwidth, 0.05);
-    ExpectLearnt(Train(std::make_shared<JumpReluObjective>(recipe.objective), recipe.loop), 0.3, 12);
+    // Published thresholds and bandwidths are for trainings a thousand times as long.
+    recipe.objective.initial_threshold = 0.1;
+    recipe.objective.bandwidth = std::max(recipe.objective.bandwidth, 0.1);
+    ExpectLearnt(Train(std::make_shared<JumpReluObjective>(recipe.objective), recipe.loop), 0.25);
   }
 }
 
 TEST(CrosscoderRecipes, Learn) {
   CrosscoderRecipe recipe = ModelDiffCrosscoder({kWidth / 2, kWidth / 2}, kFeatures, kSteps);
-  recipe.objective.sparsity_coefficient = 0.1;
-  ExpectLearnt(Train(std::make_shared<CrosscoderObjective>(recipe.objective), recipe.loop), 0.3, 12);
+  recipe.objective.sparsity_coefficient = 0.3;
+  ExpectLearnt(Train(std::make_shared<CrosscoderObjective>(recipe.objective), recipe.loop), 0.25);
 }
 
 }  // namespace
