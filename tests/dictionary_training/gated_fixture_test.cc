@@ -27,6 +27,26 @@ FixtureCase DlGated() {
           {{"mse", "mse_loss"}, {"sparsity", "sparsity_loss"}, {"auxiliary", "aux_loss"}}};
 }
 
+FixtureCase DlGatedAnneal() {
+  const Fixture fixture("dl_gated_anneal");
+  const nlohmann::json& hyper = fixture.hyper();
+  GatedRecipe recipe =
+      DictionaryLearningGatedAnneal(fixture.input_dim(), fixture.feature_count(), /*total_steps=*/30'000);
+  recipe.objective.sparsity_coefficient = hyper["initial_sparsity_penalty"];
+  recipe.objective.annealing = {
+      hyper["n_sparsity_updates"],   hyper["anneal_start"], hyper["anneal_end"], hyper["p_start"], hyper["p_end"],
+      hyper["sparsity_queue_length"]};
+  recipe.loop.schedule = {hyper["lr"]};
+  recipe.loop.sparsity_warmup_steps = 0;
+  FixtureCase result{"dl_gated_anneal",
+                     kDictionaryLearning,
+                     std::make_shared<GatedObjective>(recipe.objective),
+                     recipe.loop,
+                     {{"mse", "mse_loss"}, {"sparsity", "lp_loss"}, {"auxiliary", "aux_loss"}}};
+  result.fifth_step_tolerance = 1e-8;  // the golden set's, where p is below 1
+  return result;
+}
+
 FixtureCase SlGated() {
   const Fixture fixture("sl_gated");
   GatedRecipe recipe = SaeLensGated(fixture.input_dim(), fixture.feature_count());
@@ -41,7 +61,9 @@ FixtureCase SlGated() {
   return result;
 }
 
-INSTANTIATE_TEST_SUITE_P(Gated, TrainingFixture, Fixtures({{"dl_gated", DlGated}, {"sl_gated", SlGated}}), FixtureName);
+INSTANTIATE_TEST_SUITE_P(Gated, TrainingFixture,
+                         Fixtures({{"dl_gated", DlGated}, {"dl_gated_anneal", DlGatedAnneal}, {"sl_gated", SlGated}}),
+                         FixtureName);
 
 }  // namespace
 }  // namespace lifescope

@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <c10/util/Exception.h>
 
+#include <optional>
+
 #include "server/dictionary/sparse_encoder.h"
 #include "server/dictionary/training/exported_matrices.h"
 #include "server/dictionary/training/initial_directions.h"
@@ -10,11 +12,21 @@
 #include "server/dictionary/training/sparse_backward.h"
 
 namespace lifescope {
+namespace {
+
+SparsityPenalty Power(double exponent) {
+  SparsityPenalty penalty;
+  penalty.exponent = exponent;
+  return penalty;
+}
+
+}  // namespace
 
 GatedObjective::GatedObjective(const GatedOptions& options) : options_(options) {
   CheckWidths(options.input_dim, options.feature_count);
   TORCH_CHECK_VALUE(options.sparsity_coefficient >= 0, "sparsity_coefficient is ", options.sparsity_coefficient,
                     ", expected 0 or more");
+  CheckPAnnealing(options.annealing);
   TORCH_CHECK_VALUE(options.initial_decoder_norm > 0, "initial_decoder_norm is ", options.initial_decoder_norm,
                     ", expected above 0");
 }
@@ -25,6 +37,17 @@ Parameters GatedObjective::Initialise(uint64_t seed) const {
   const at::Tensor zero = at::zeros({options_.feature_count}, at::kDouble);
   return {{kEncoder, directions}, {kGateBias, zero},      {kMagnitudeBias, zero},
           {kLogMagnitude, zero},  {kDecoder, directions}, {kDecoderBias, at::zeros({options_.input_dim}, at::kDouble)}};
+}
+
+ObjectiveState GatedObjective::InitialState() const {
+  ObjectiveState state = Objective::InitialState();
+  if (options_.annealing.updates > 0) AddPAnnealing(options_.annealing, options_.sparsity_coefficient, state);
+  return state;
+}
+
+AnnealedPenalty GatedObjective::PenaltyAt(const ObjectiveState& state) const {
+  if (options_.annealing.updates > 0) return CurrentPenalty(options_.annealing, state);
+  return {1, options_.sparsity_coefficient, std::nullopt};
 }
 
 DifferentiableLoss GatedObjective::Loss(const Parameters& p, const ObjectiveState& state, const TrainingRows& rows,
@@ -41,16 +64,22 @@ DifferentiableLoss GatedObjective::Loss(const Parameters& p, const ObjectiveStat
   const at::Tensor gate_error =
       rows.target - at::addmm(frozen ? decoder_bias.detach() : decoder_bias, gate, frozen ? decoder.detach() : decoder);
   const at::Tensor mse = error.square().sum(1).mean();
-  const at::Tensor sparsity = (options_.weight_by_decoder_norm ? gate * decoder.norm(2, 1) : gate).sum(1).mean();
+  const AnnealedPenalty now = PenaltyAt(state);
+  const at::Tensor penalised = options_.weight_by_decoder_norm ? gate * decoder.norm(2, 1) : gate;
+  const at::Tensor sparsity = PenaltyOfRows(Power(now.p), penalised).mean();
   const at::Tensor auxiliary = gate_error.square().sum(1).mean();
 
   DifferentiableLoss loss;
-  loss.total = mse + options_.sparsity_coefficient * context.sparsity_scale * sparsity + auxiliary;
+  loss.total = mse + now.coefficient * context.sparsity_scale * sparsity + auxiliary;
   loss.terms = {
       {"mse", mse.item<double>()}, {"sparsity", sparsity.item<double>()}, {"auxiliary", auxiliary.item<double>()}};
   const at::Tensor fired = acts.nonzero().select(1, 1);
   const at::Tensor dead = CountFiring(options_.dead, x.size(0), fired, state, loss.next_state);
   loss.figures = {error.square().sum().item<double>(), static_cast<double>(fired.numel()), dead.numel()};
+  if (options_.annealing.updates > 0) {
+    const double next = now.next_p ? PenaltyOfRows(Power(*now.next_p), penalised).mean().item<double>() : 0;
+    AdvancePAnnealing(options_.annealing, context.step, loss.terms["sparsity"], next, state, loss.next_state);
+  }
   return loss;
 }
 
@@ -60,7 +89,8 @@ Evaluation GatedObjective::Evaluate(const Parameters& p, const ObjectiveState& s
   if (!x.is_cpu()) return Differentiate(*this, p, state, rows, context);
   const at::Tensor &encoder = p.at(kEncoder), &decoder = p.at(kDecoder), &decoder_bias = p.at(kDecoderBias);
   const double count = static_cast<double>(x.size(0));
-  const double coefficient = options_.sparsity_coefficient * context.sparsity_scale;
+  const AnnealedPenalty now = PenaltyAt(state);
+  const double coefficient = now.coefficient * context.sparsity_scale;
   const at::Tensor centred = options_.apply_b_dec_to_input ? x - decoder_bias : x;
 
   // The entries whose gate is open, as gates and as activations; some of the latter are 0.
@@ -91,17 +121,17 @@ Evaluation GatedObjective::Evaluate(const Parameters& p, const ObjectiveState& s
     gradient[kDecoderBias] += gate_output_gradient.sum(0);
   }
 
-  at::Tensor gate_sums = at::zeros_like(p.at(kGateBias));
-  AddSumsByFeature(by_feature, gate.values, gate_sums);
-  double sparsity = 0;
+  SparseActivations penalised = gate;
+  const at::Tensor norm = options_.weight_by_decoder_norm ? decoder.norm(2, 1) : at::ones_like(p.at(kGateBias));
+  penalised.values = gate.values * of_entries(norm);
+  const SparsePenalty penalty = PenaltyOfEntries(Power(now.p), penalised);
+  const double sparsity = penalty.rows.mean().item<double>();
+  const at::Tensor slope = penalty.derivatives * (coefficient / count);
+  gate_gradient += slope * of_entries(norm);
   if (options_.weight_by_decoder_norm) {
-    const at::Tensor norm = decoder.norm(2, 1);
-    gate_gradient += (coefficient / count) * of_entries(norm);
-    gradient[kDecoder] += NormGradient(decoder, norm, gate_sums * (coefficient / count));
-    sparsity = (gate_sums * norm).sum(at::kDouble).item<double>() / count;
-  } else {
-    gate_gradient += coefficient / count;
-    sparsity = gate_sums.sum(at::kDouble).item<double>() / count;
+    at::Tensor by_norm = at::zeros_like(norm);
+    AddSumsByFeature(by_feature, slope * gate.values, by_norm);
+    gradient[kDecoder] += NormGradient(decoder, norm, by_norm);
   }
 
   AddSumsByFeature(by_feature, gate_gradient, gradient[kGateBias]);
@@ -119,6 +149,10 @@ Evaluation GatedObjective::Evaluate(const Parameters& p, const ObjectiveState& s
   const at::Tensor fired = features.masked_select(~inactive);
   const at::Tensor dead = CountFiring(options_.dead, x.size(0), fired, state, result.next_state);
   result.figures = {squared_error, static_cast<double>(fired.numel()), dead.numel()};
+  if (options_.annealing.updates > 0) {
+    const double next = now.next_p ? PenaltyOfEntries(Power(*now.next_p), penalised).rows.mean().item<double>() : 0;
+    AdvancePAnnealing(options_.annealing, context.step, sparsity, next, state, result.next_state);
+  }
   return result;
 }
 

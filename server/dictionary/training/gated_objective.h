@@ -4,6 +4,8 @@
 
 #include "server/dictionary/training/firing.h"
 #include "server/dictionary/training/objective.h"
+#include "server/dictionary/training/p_annealing.h"
+#include "server/dictionary/training/sparsity_penalty.h"
 
 namespace lifescope {
 
@@ -16,6 +18,8 @@ struct GatedOptions {
   int64_t input_dim = 0;
   int64_t feature_count = 0;
   double sparsity_coefficient = 0.1;
+  // Of the exponent of the gates in the sparsity, which is 1 without.
+  PAnnealing annealing;
   // Sparsity of the open gates times the norm of the decoder direction (SAELens), for decoders of free norm.
   bool weight_by_decoder_norm = false;
   // Whether the auxiliary reconstruction leaves decoder and decoder_bias alone (the paper, dictionary_learning).
@@ -39,6 +43,7 @@ class GatedObjective final : public Objective {
   int64_t output_dim() const override { return options_.input_dim; }
   int64_t feature_count() const override { return options_.feature_count; }
   Parameters Initialise(uint64_t seed) const override;
+  ObjectiveState InitialState() const override;
   DifferentiableLoss Loss(const Parameters& parameters, const ObjectiveState& state, const TrainingRows& rows,
                           const TrainingContext& context) const override;
   Evaluation Evaluate(const Parameters& parameters, const ObjectiveState& state, const TrainingRows& rows,
@@ -46,6 +51,8 @@ class GatedObjective final : public Objective {
   DictionaryWeights Export(const Parameters& parameters, const ObjectiveState& state) const override;
 
  private:
+  AnnealedPenalty PenaltyAt(const ObjectiveState& state) const;
+
   GatedOptions options_;
 };
 

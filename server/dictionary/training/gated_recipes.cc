@@ -14,6 +14,13 @@ GatedRecipe DictionaryLearningGated(int64_t input_dim, int64_t feature_count) {
   return recipe;
 }
 
+GatedRecipe DictionaryLearningGatedAnneal(int64_t input_dim, int64_t feature_count, int64_t total_steps) {
+  GatedRecipe recipe = DictionaryLearningGated(input_dim, feature_count);
+  recipe.objective.annealing = {/*updates=*/10, /*start=*/15'000, /*end=*/total_steps};
+  recipe.loop.schedule.peak = 3e-4;
+  return recipe;
+}
+
 GatedRecipe SaeLensGated(int64_t input_dim, int64_t feature_count) {
   GatedRecipe recipe;
   recipe.objective.input_dim = input_dim;

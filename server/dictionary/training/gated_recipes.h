@@ -16,6 +16,10 @@ struct GatedRecipe {
 // saprmarks/dictionary_learning, GatedSAETrainer: unit decoder directions, Adam without momentum.
 GatedRecipe DictionaryLearningGated(int64_t input_dim, int64_t feature_count);
 
+// The same library's GatedAnnealTrainer: the exponent of the sparsity falls from step 15,000 to `total_steps`, to the
+// 0.2 of the paper (Karvonen et al. 2024).
+GatedRecipe DictionaryLearningGatedAnneal(int64_t input_dim, int64_t feature_count, int64_t total_steps);
+
 // SAELens 6, GatedTrainingSAE: free decoder norms that weight the sparsity, auxiliary gradients into the decoder too.
 GatedRecipe SaeLensGated(int64_t input_dim, int64_t feature_count);
 
