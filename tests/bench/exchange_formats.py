@@ -80,8 +80,9 @@ def sparsify(**options):
 
 def of_sparsify(coder):
     def run(x):
+        x = x.to(coder.dtype)
         out = coder(x)
-        acts = torch.zeros(len(x), N).scatter(1, out.latent_indices.long(), out.latent_acts)
+        acts = torch.zeros(len(x), N, dtype=x.dtype).scatter(1, out.latent_indices.long(), out.latent_acts)
         return acts, out.sae_out
 
     return run
@@ -218,13 +219,7 @@ def exchange(binary, name, make, x, work):
                 raise SystemExit(f"{name} as {target}: {said}")
             deviations[target] = None
             continue
-        try:
-            run = LOADERS[target](work / target)
-        except ValueError as error:
-            if "transcoder" not in str(error):
-                raise
-            deviations[target] = None  # an architecture of lifescope's own
-            continue
+        run = LOADERS[target](work / target)
         deviations[target] = max(float((a - b).abs().max()) for a, b in zip(run(x), expected(x)))
     return deviations
 

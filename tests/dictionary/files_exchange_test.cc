@@ -11,6 +11,7 @@
 
 #include "server/dictionary/files/fold.h"
 #include "server/dictionary/files/format.h"
+#include "server/dictionary/files/saelens.h"
 #include "tests/dictionary/golden_file.h"
 #include "tests/dictionary/random_tensors.h"
 #include "tests/support/golden.h"
@@ -38,7 +39,7 @@ bool CanHold(DictionaryFormat format, const DictionaryWeights& weights, const Di
   const bool is_transcoder = IsTranscoder(weights, info);
   switch (format) {
     case DictionaryFormat::kSaeLens:
-      return true;
+      return !(is_transcoder && is_topk);
     case DictionaryFormat::kSparsify:
       return is_topk && is_plain;
     case DictionaryFormat::kDictionaryLearning:
@@ -114,6 +115,24 @@ TEST(FileExport, SaysWhereADictionaryBelongs) {
     EXPECT_EQ(read.model, "base");
     EXPECT_EQ(read.hook_point, "blocks.3.hook_resid_post");
   }
+}
+
+TEST(FileExport, AHomeKeepsWhatSaeLensHasNoNameFor) {
+  for (const GoldenFile& file : GoldenFiles()) {
+    if (file.folder != "sparsify/skip_transcoder") continue;
+    const DictionaryInfo info{"base", "blocks.1.ln2.hook_normalized", "blocks.1.hook_mlp_out"};
+    const std::string folder = TemporaryFolder() + "/kept";
+    const DictionaryWeights weights = file.Read().weights;
+    WriteSaeLens(folder, weights, info);
+    const StoredDictionary kept = ReadSaeLens(folder);
+    EXPECT_EQ(kept.info.output_hook_point, info.output_hook_point);
+    EXPECT_EQ(kept.weights.k, weights.k);
+    EXPECT_FALSE(kept.weights.apply_b_dec_to_input);
+    for (const auto& [name, tensor] : weights.tensors) EXPECT_TRUE(at::equal(kept.weights.tensors.at(name), tensor));
+    EXPECT_TRUE(LoadSaeLens(folder, at::kFloat, at::kCPU).is_transcoder());
+    return;
+  }
+  FAIL() << "the golden data has no sparsify/skip_transcoder";
 }
 
 TEST(FileExport, NeverTouchesWhatIsThere) {

@@ -24,7 +24,7 @@ struct Format {
   void (*write)(const std::string& folder, const DictionaryWeights& weights, const DictionaryInfo& info);
 };
 const Format kFormats[] = {
-    {DictionaryFormat::kSaeLens, "saelens", "sae_weights.safetensors", false, ReadSaeLens, WriteSaeLens},
+    {DictionaryFormat::kSaeLens, "saelens", "sae_weights.safetensors", false, ReadSaeLens, ExportSaeLens},
     {DictionaryFormat::kSparsify, "sparsify", "sae.safetensors", false, ReadSparsify, WriteSparsify},
     {DictionaryFormat::kDictionaryLearning, "dictionary_learning", "ae.pt", false, ReadDictionaryLearning,
      WriteDictionaryLearning},

@@ -27,4 +27,7 @@ LoadedDictionary LoadSaeLens(const std::string& folder, at::ScalarType dtype, at
 // Throws c10::ValueError when the folder exists already (and is not empty) or cannot be written, and as CheckWeights.
 void WriteSaeLens(const std::string& folder, const DictionaryWeights& weights, const DictionaryInfo& info);
 
+// WriteSaeLens for SAELens itself: throws c10::ValueError when it has no name for the dictionary.
+void ExportSaeLens(const std::string& folder, const DictionaryWeights& weights, const DictionaryInfo& info);
+
 }  // namespace lifescope

@@ -2,6 +2,7 @@
 #include <c10/util/Exception.h>
 
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "server/artifact/artifact.h"
 #include "server/artifact/safetensors.h"
@@ -77,6 +78,15 @@ void WriteSaeLens(const std::string& folder, const DictionaryWeights& given, con
   WriteSafetensors(partial.path() + "/sae_weights.safetensors", stored);
   WriteFileAtomically(partial.path() + "/cfg.json", ConfigText(weights, info, dtype));
   partial.Publish();
+}
+
+void ExportSaeLens(const std::string& folder, const DictionaryWeights& weights, const DictionaryInfo& info) {
+  CheckWeights(weights, folder);
+  const std::set<std::string> known{"standard",   "gated",           "jumprelu",           "topk",
+                                    "transcoder", "skip_transcoder", "jumprelu_transcoder"};
+  const std::string name = ArchitectureName(weights, IsTranscoder(weights, info));
+  TORCH_CHECK_VALUE(known.count(name) > 0, "saelens cannot hold a ", name, ", which only lifescope reads");
+  WriteSaeLens(folder, weights, info);
 }
 
 }  // namespace lifescope

@@ -16,8 +16,8 @@ struct TorchDict {
   std::map<std::string, int64_t> integers;
 };
 
-// Throws c10::ValueError naming the file and the entry that is none of these, or is there twice; and above 4,096 entries,
-// or tensors that together are over four times the file (they may share storages).
+// Throws c10::ValueError naming the file and the entry that is none of these, or is there twice; and above 4,096
+// entries, or tensors that together are over four times the file (they may share storages).
 TorchDict ReadTorchDict(const std::string& path);
 
 }  // namespace lifescope
