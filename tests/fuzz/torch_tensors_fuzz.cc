@@ -1,6 +1,6 @@
 // Any bytes as the pickle of a sound archive, whose checksums no mutation would get right.
-#include "tests/fuzz/read_archive.h"
 #include "server/artifact/torch_writer.h"
+#include "tests/fuzz/read_archive.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::string storage(64, '\0');

@@ -10,10 +10,10 @@
 #include <nlohmann/json.hpp>
 
 #include "server/artifact/artifact.h"
+#include "server/artifact/torch_writer.h"
 #include "server/model/transformer.h"
 #include "tests/model/small_model.h"
 #include "tests/support/golden.h"
-#include "server/artifact/torch_writer.h"
 
 namespace lifescope {
 namespace {
