@@ -44,6 +44,7 @@ int main(int argc, char** argv) {
   lifescope::AddIndexCommand(app);
   lifescope::AddMatchTraitsCommand(app);
   lifescope::AddCoverageCommand(app);
+  lifescope::AddConceptsCommand(app);
   lifescope::AddLabelCommand(app);
   lifescope::AddEvaluateCommand(app);
   lifescope::AddCompareCommand(app);

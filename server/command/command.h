@@ -23,6 +23,7 @@ void AddFitBaselineCommand(CLI::App& app);
 void AddIndexCommand(CLI::App& app);
 void AddMatchTraitsCommand(CLI::App& app);
 void AddCoverageCommand(CLI::App& app);
+void AddConceptsCommand(CLI::App& app);
 void AddLabelCommand(CLI::App& app);
 void AddEvaluateCommand(CLI::App& app);
 void AddCompareCommand(CLI::App& app);

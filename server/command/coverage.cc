@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -10,6 +9,7 @@
 #include "server/artifact/artifact.h"
 #include "server/command/command.h"
 #include "server/command/home.h"
+#include "server/command/measurement.h"
 #include "server/command/progress_bar.h"
 #include "server/evaluation/trait_coverage.h"
 #include "server/runtime/device.h"
@@ -58,13 +58,7 @@ Measurement Difference(const TraitCoverage& coverage, const TraitCoverage& first
     draws.push_back(coverage.draws.front()[i] - first.draws.front()[i]);
   }
   const Measurement& own = coverage.figures.front();
-  return {absl::StrCat(own.metric, ", difference"), own.value - first.figures.front().value, Quantile(draws, 0.025),
-          Quantile(draws, 0.975)};
-}
-
-std::string IntervalText(const Measurement& figure, bool is_signed) {
-  return is_signed ? absl::StrFormat("%+.3f [%+.3f, %+.3f]", figure.value, figure.low, figure.high)
-                   : absl::StrFormat("%.3f [%.3f, %.3f]", figure.value, figure.low, figure.high);
+  return {own.metric, own.value - first.figures.front().value, Quantile(draws, 0.025), Quantile(draws, 0.975)};
 }
 
 std::string TableText(const std::vector<Measured>& all) {
@@ -75,19 +69,15 @@ std::string TableText(const std::vector<Measured>& all) {
     const std::vector<Measurement>& figures = one.coverage.figures;
     const bool is_first = &one == &all.front();
     absl::StrAppendFormat(&table, kRow, one.name, absl::StrCat(one.feature_count),
-                          absl::StrFormat("%.2f", one.coverage.l0), IntervalText(figures[0], false),
-                          IntervalText(figures[1], false), IntervalText(figures[2], false),
+                          absl::StrFormat("%.2f", one.coverage.l0), IntervalText(figures[0]), IntervalText(figures[1]),
+                          IntervalText(figures[2]),
                           is_first ? "" : IntervalText(Difference(one.coverage, all.front().coverage), true));
   }
   const TraitCoverage& first = all.front().coverage;
-  absl::StrAppendFormat(&table, kRow, "(always on)", "", "", IntervalText(first.figures.back(), false), "", "", "");
+  absl::StrAppendFormat(&table, kRow, "(always on)", "", "", IntervalText(first.figures.back()), "", "", "");
   absl::StrAppendFormat(&table, "mean F1 over %d trait values, on %d tokens of %d test persons\n", first.matches.size(),
                         first.test_token_count, first.test_person_count);
   return table;
-}
-
-nlohmann::json ToJson(const Measurement& figure) {
-  return {{"metric", figure.metric}, {"value", figure.value}, {"low", figure.low}, {"high", figure.high}};
 }
 
 nlohmann::json ToJson(const TraitMatch& match) {
@@ -97,14 +87,17 @@ nlohmann::json ToJson(const TraitMatch& match) {
 }
 
 nlohmann::json ToJson(const Measured& one, const TraitCoverage& first) {
-  nlohmann::json json = {{"name", one.name},
-                         {"digest", one.digest},
-                         {"model", {{"name", one.model}, {"digest", one.model_digest}}},
-                         {"hook_point", one.hook_point},
-                         {"feature_count", one.feature_count},
-                         {"l0", one.coverage.l0},
-                         {"shared_fraction", one.coverage.shared_fraction},
-                         {"difference_to_first", ToJson(Difference(one.coverage, first))}};
+  const Measurement difference = Difference(one.coverage, first);
+  nlohmann::json json = {
+      {"name", one.name},
+      {"digest", one.digest},
+      {"model", {{"name", one.model}, {"digest", one.model_digest}}},
+      {"hook_point", one.hook_point},
+      {"feature_count", one.feature_count},
+      {"l0", one.coverage.l0},
+      {"shared_fraction", one.coverage.shared_fraction},
+      {"difference_to_first",
+       {{"name", difference.metric}, {"value", difference.value}, {"interval_95", {difference.low, difference.high}}}}};
   for (const Measurement& figure : one.coverage.figures) json["figures"].push_back(ToJson(figure));
   for (const TraitMatch& match : one.coverage.matches) json["concepts"].push_back(ToJson(match));
   return json;

@@ -6,8 +6,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "server/command/measurement.h"
 #include "server/evaluation/feature_density.h"
-#include "server/evaluation/metric_definition.h"
 #include "server/runtime/device.h"
 
 namespace lifescope {
@@ -20,19 +20,6 @@ constexpr int64_t kDensityBins = 40;
 constexpr double kLowestLogDensity = -10;
 // Subgroups on a terminal.
 constexpr size_t kShownGroups = 12;
-
-nlohmann::json ToJson(const Measurement& m) {
-  const MetricDefinition& definition = DefinitionOf(m.metric);
-  nlohmann::json json = {{"name", m.metric},
-                         {"version", definition.version},
-                         {"value", m.value},
-                         {"formula", definition.formula},
-                         {"caution", definition.caution},
-                         {"reference", definition.reference}};
-  if (!std::isnan(m.low)) json["interval_95"] = {m.low, m.high};
-  if (!m.note.empty()) json["note"] = m.note;
-  return json;
-}
 
 nlohmann::json ToJson(const DictionaryCard::Artifact& artifact) {
   return {{"name", artifact.name}, {"digest", artifact.digest}};

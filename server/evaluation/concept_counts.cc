@@ -40,7 +40,7 @@ at::Tensor MaxActivations(const SparseActivations& codes) {
 ThresholdGrid::ThresholdGrid(const at::Tensor& maxima, std::vector<double> fractions)
     : fractions_(std::move(fractions)) {
   TORCH_CHECK_VALUE(!fractions_.empty() && std::is_sorted(fractions_.begin(), fractions_.end()),
-                    "fractions: ", fractions_, ", expected at least one, ascending");
+                    "fractions: ", fractions_.size(), ", expected at least one, ascending");
   const at::Tensor values = maxima.to(at::kDouble).contiguous();
   maxima_.assign(values.data_ptr<double>(), values.data_ptr<double>() + values.numel());
 }

@@ -117,16 +117,6 @@ double MeanOverGroups(const at::Tensor& sums, int64_t which) {
   return groups == 0 ? kNan : total / groups;
 }
 
-Measurement MeanWithInterval(const std::string& metric, const at::Tensor& per_person, int64_t which,
-                             const BootstrapOptions& bootstrap) {
-  std::vector<double> draws;
-  if (bootstrap.resamples > 0) {
-    const at::Tensor drawn = BootstrapSums(per_person, bootstrap);
-    for (int64_t i = 0; i < drawn.size(0); ++i) draws.push_back(MeanOverGroups(drawn[i], which));
-  }
-  return {metric, MeanOverGroups(per_person.sum(0), which), Quantile(draws, 0.025), Quantile(draws, 0.975)};
-}
-
 }  // namespace
 
 HierarchyAbsorption MeasureHierarchyAbsorption(const Transformer& model, const Dictionary& dictionary,
@@ -154,9 +144,15 @@ HierarchyAbsorption MeasureHierarchyAbsorption(const Transformer& model, const D
                     " characters with ", options.min_rows, " tokens or more inside and outside in both splits");
   HierarchyAbsorption result;
   for (const Measured& group : measured) result.groups.push_back(group.group);
-  const at::Tensor per_person = SumsPerPerson(measured, test);
-  result.mean_fraction = MeanWithInterval("absorption_fraction", per_person, 0, options.bootstrap);
-  result.full_rate = MeanWithInterval("full_absorption", per_person, 1, options.bootstrap);
+  const std::vector<Measurement> figures = MeasureOverPersons(
+      SumsPerPerson(measured, test),
+      [](const at::Tensor& sums) {
+        return std::vector<Measurement>{{"absorption_fraction", MeanOverGroups(sums, 0)},
+                                        {"full_absorption", MeanOverGroups(sums, 1)}};
+      },
+      options.bootstrap);
+  result.mean_fraction = figures[0];
+  result.full_rate = figures[1];
   return result;
 }
 

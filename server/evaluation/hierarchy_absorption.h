@@ -30,7 +30,7 @@ struct HierarchyAbsorptionOptions {
   int64_t max_main_features = 10;
   double split_gain = 0.03;
   AbsorptionOptions absorption;
-  BootstrapOptions bootstrap;  // 0 resamples: no intervals
+  BootstrapOptions bootstrap;
 };
 
 struct GroupAbsorption {

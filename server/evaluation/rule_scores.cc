@@ -23,7 +23,7 @@ void Check(const RuleRows& rows) {
 // What correlations of activations with concepts are made of.
 struct Moments {
   double rows = 0;
-  std::vector<int64_t> active;          // [features]: rows
+  std::vector<int64_t> active;          // [features]: rows where it is above 0
   std::vector<double> sum, square_sum;  // [features]: of activations
   std::vector<double> held_sum;         // [features, concepts]: of activations where the concept holds
   std::vector<double> holds;            // [concepts]: rows
@@ -44,7 +44,7 @@ struct Moments {
       for (int64_t i = offsets.data_ptr<int64_t>()[row]; i < offsets.data_ptr<int64_t>()[row + 1]; ++i) {
         const int64_t feature = features.data_ptr<int32_t>()[i];
         const double value = values.data_ptr<double>()[i];
-        ++active[feature];
+        active[feature] += value > 0;
         sum[feature] += value;
         square_sum[feature] += value * value;
         for (const int32_t* c = held; c != held_end; ++c) held_sum[feature * holds.size() + *c] += value;
@@ -98,11 +98,12 @@ std::vector<BinaryCounts> CountContexts(const std::vector<RuleScore>& rules, con
   std::vector<BinaryCounts> counts(rules.size());
   for (size_t r = 0; r < rules.size(); ++r) rule_of_feature[rules[r].feature] = static_cast<int64_t>(r);
   const at::Tensor features = data.codes.features.contiguous(), offsets = data.codes.row_offsets.contiguous();
+  const at::Tensor values = data.codes.values.to(at::kDouble).contiguous();
   const int64_t* offset = offsets.data_ptr<int64_t>();
   for (int64_t context = 0; context < contexts; ++context) {
     for (int64_t i = offset[context_offsets[context]]; i < offset[context_offsets[context + 1]]; ++i) {
       const int64_t r = rule_of_feature[features.data_ptr<int32_t>()[i]];
-      if (r < 0 || last_context[r] == context) continue;
+      if (r < 0 || last_context[r] == context || values.data_ptr<double>()[i] <= 0) continue;
       last_context[r] = context;
       ++(truth[rules[r].concept_index][context] ? counts[r].true_positives : counts[r].false_negatives);
     }

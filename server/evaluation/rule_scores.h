@@ -2,7 +2,7 @@
 // (simulation_score.h: Bills et al. 2023; detection and fuzzing of EleutherAI's delphi). For each feature the concept
 // is chosen on one set of rows, by correlation, and scored on another:
 //   correlation = Pearson of activation and [concept holds], over all rows
-//   fuzzing     = balanced accuracy of [concept holds] for [feature active], over rows
+//   fuzzing     = balanced accuracy of [concept holds] for [feature active, above 0], over rows
 //   detection   = the same over contexts: concept holds, feature active at any of their rows
 #pragma once
 
