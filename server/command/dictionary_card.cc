@@ -38,6 +38,11 @@ const char* NameOf(Split split) {
   return split == Split::kTrain ? "training" : split == Split::kValidation ? "validation" : "test";
 }
 
+std::string PositionsText(const PositionChoice& positions) {
+  return absl::StrCat(positions.prefix ? "prefix and " : "", "events ", positions.separators ? "with" : "without",
+                      " [SEP]");
+}
+
 double ValueIn(const std::vector<Measurement>& metrics, const std::string& name) {
   const auto found = std::find_if(metrics.begin(), metrics.end(), [&](const auto& m) { return m.metric == name; });
   return found == metrics.end() ? kNan : found->value;
@@ -122,10 +127,11 @@ nlohmann::json ToJson(const DictionaryCard& card) {
 std::string ToText(const DictionaryCard& card) {
   const DictionaryEvaluation& evaluation = card.evaluation;
   std::string text = absl::StrFormat(
-      "%s: %s, %d features at %s of model %s\n%s split of corpus %s: %d persons, %d rows, %d masked tokens predicted\n",
+      "%s: %s, %d features at %s of model %s\n%s split of corpus %s: %d persons, %d rows (%s), %d masked tokens "
+      "predicted\n",
       card.dictionary.name, card.architecture, card.feature_count, card.hook_point, card.model.name,
       NameOf(card.options.split), card.corpus.name, evaluation.person_count, evaluation.row_count,
-      evaluation.prediction_count);
+      PositionsText(card.options.positions), evaluation.prediction_count);
   for (const CardSection& section : card.sections) {
     absl::StrAppend(&text, "\n", section.title, "\n");
     for (const Measurement& m : section.metrics) {

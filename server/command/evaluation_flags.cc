@@ -1,5 +1,7 @@
 #include "server/command/evaluation_flags.h"
 
+#include <c10/util/Exception.h>
+
 #include "absl/strings/str_cat.h"
 #include "server/command/home.h"
 #include "server/command/progress_bar.h"
@@ -49,6 +51,8 @@ void AddEvaluationOptions(CLI::App& verb, EvaluationFlags& flags) {
 
 DictionaryCard EvaluateByName(const EvaluationFlags& flags, const std::string& dictionary) {
   const OpenedScan scan = OpenScan(flags.home, dictionary, flags.corpus);
+  TORCH_CHECK_VALUE(!scan.dictionary.is_transcoder(), dictionary, ": a transcoder, expected a dictionary that ",
+                    "reconstructs what it reads");
   std::shared_ptr<const LabelTable> labels;
   if (!flags.labels.empty()) labels = OpenLabels(flags.home, flags.labels, scan.corpus);
   DictionaryCard card;

@@ -279,6 +279,8 @@ DictionaryEvaluation EvaluateDictionary(const Transformer& model, const Dictiona
                                         const DictionaryEvaluationOptions& options,
                                         const std::function<bool(int64_t done, int64_t total)>& on_progress) {
   CheckScan(model, dictionary, corpus, options.scan);
+  TORCH_CHECK_VALUE(dictionary.output_dim() == dictionary.activation_dim(), "dictionary: writes vectors of ",
+                    dictionary.output_dim(), ", expected ", dictionary.activation_dim(), ", what it reads");
   TORCH_CHECK_VALUE(0 < options.mask_ratio && options.mask_ratio <= 1, "mask_ratio: ", options.mask_ratio,
                     ", expected more than 0 and at most 1");
   const c10::NoGradGuard no_grad;

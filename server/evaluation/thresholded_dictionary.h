@@ -21,6 +21,7 @@ class ThresholdedDictionary final : public Dictionary {
   ThresholdedDictionary(std::shared_ptr<const Dictionary> base, double threshold);
 
   int64_t activation_dim() const override { return base_->activation_dim(); }
+  int64_t output_dim() const override { return base_->output_dim(); }
   int64_t feature_count() const override { return base_->feature_count(); }
   std::string architecture() const override { return base_->architecture(); }
   at::Tensor Encode(const at::Tensor& x) const override;

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "server/corpus/position_choice.h"
 #include "server/model/packed_batch.h"
 
 namespace lifescope {
@@ -53,8 +54,7 @@ ActivationStream::ActivationStream(std::vector<StreamedModel> models, std::share
 }
 
 bool ActivationStream::IsServed(const Document& document, int64_t position) const {
-  if (document.event[position] == 0) return !options_.skip_prefix;
-  return !options_.skip_separators || document.token[position] != kSep;
+  return PositionChoice{!options_.skip_prefix, !options_.skip_separators}.Has(document, position);
 }
 
 at::Tensor ActivationStream::Next(int64_t rows) {

@@ -278,6 +278,11 @@ TEST_F(DictionaryEvaluationTest, RefusesWhatDoesNotFit) {
   options = Options();
   options.scan.hook_point = {Site::kKsum, 0};
   EXPECT_THAT(fault(options, *corpus_), HasSubstr("hook_point"));
+  struct Wider : ReluDictionary {
+    using ReluDictionary::ReluDictionary;
+    int64_t output_dim() const override { return activation_dim() + 1; }
+  };
+  EXPECT_THROW(EvaluateDictionary(*model_, Wider(width(), 4, at::kDouble, 1), *corpus_, Options()), c10::ValueError);
   std::vector<TinyPerson> persons = RandomPersons();
   for (TinyPerson& p : persons) p.split = Split::kTrain;
   EXPECT_THAT(fault(Options(), *WriteCorpus(persons)), HasSubstr("no position"));
