@@ -166,6 +166,14 @@ TEST_P(TrainingFixture, FiveSteps) {
       ExpectClose(actual, expected, IsDouble(dtype) ? in_double : Recommended(fixture, first ? "w1" : "w5"), 0,
                   Family(c, first ? "w1" : "w5", dtype));
     }
+    for (const NamedParameter& name : c.has_averages ? c.parameters : std::vector<NamedParameter>{}) {
+      SCOPED_TRACE(name.ours);
+      const at::Tensor expected =
+          Ours(fixture.file().Read((first ? "f64/s1/ema/" : "f64/s5/ema/") + name.theirs), name);
+      ExpectClose(trainer.AverageParameters().at(name.ours), expected,
+                  IsDouble(dtype) ? c.fifth_step_tolerance * Largest(expected) : Recommended(fixture, "w5"), 0,
+                  Family(c, "average", dtype));
+    }
     for (const auto& [ours, theirs] : c.state) {
       SCOPED_TRACE(ours);
       const at::Tensor expected = fixture.file().Read((first ? "f64/s1/" : "f64/s5/") + theirs);

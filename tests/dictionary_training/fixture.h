@@ -36,6 +36,8 @@ struct FixtureCase {
   // its prefix ("num_tokens_since_fired" of f64/s1/... and f64/s5/...).
   ObjectiveState initial_state = {};
   std::map<std::string, std::string> state = {};
+  // Whether the fixture has the running mean of weights (f64/s1/ema/...).
+  bool has_averages = false;
   // Whether raw gradients are those after the constraint's projection (aisf).
   bool raw_gradient_is_projected = false;
   // Whether the exported dictionary selects otherwise than the training does (the threshold of BatchTopK).

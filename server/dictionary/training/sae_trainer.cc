@@ -8,11 +8,15 @@
 #include <utility>
 #include <vector>
 
+#include "server/optimizer/sign_descent.h"
+
 namespace lifescope {
 namespace {
 
 const char kStep[] = "step";
 const char kStatePrefix[] = "state.";
+
+std::string AverageName(const std::string& name) { return name + ".average"; }
 
 const at::Tensor& TensorOfState(const std::map<std::string, at::Tensor>& state, const std::string& name,
                                 at::IntArrayRef sizes) {
@@ -33,11 +37,16 @@ SaeTrainer::SaeTrainer(std::shared_ptr<const Objective> objective, const SaeTrai
   TORCH_CHECK_VALUE(options_.gradient_clip >= 0, "gradient_clip is ", options_.gradient_clip, ", expected 0 or more");
   TORCH_CHECK_VALUE(options_.sparsity_warmup_steps >= 0, "sparsity_warmup_steps is ", options_.sparsity_warmup_steps,
                     ", expected 0 or more");
+  TORCH_CHECK_VALUE(options_.average_decay >= 0 && options_.average_decay < 1, "average_decay is ",
+                    options_.average_decay, ", expected 0 to below 1");
   TORCH_CHECK_VALUE(options_.dtype == at::kFloat || options_.dtype == at::kDouble, "dtype is ", options_.dtype,
                     ", expected Float or Double");
   for (const auto& [name, value] : objective_->Initialise(options_.seed)) {
     parameters_[name] = value.to(options_.dtype).contiguous().clone();
-    adam_[name] = {at::zeros_like(parameters_[name]), at::zeros_like(parameters_[name]), 0};
+    if (options_.optimiser == SaeTrainerOptions::Optimiser::kAdam) {
+      adam_[name] = {at::zeros_like(parameters_[name]), at::zeros_like(parameters_[name]), 0};
+    }
+    if (options_.average_decay > 0) averages_[name] = at::zeros_like(parameters_[name]);
   }
   state_ = objective_->InitialState();
   TORCH_CHECK_VALUE(parameters_.count(kDecoder) > 0 ||
@@ -124,33 +133,57 @@ void SaeTrainer::Update() {
     gradients.push_back(applied_gradients_[name]);
   }
   if (options_.gradient_clip > 0) ClipGradientNorm(gradients, options_.gradient_clip);
+  for (auto& [name, average] : averages_) {
+    average.mul_(options_.average_decay).add_(parameters_[name], 1 - options_.average_decay);
+  }
   AdamOptions adam = options_.adam;
   adam.learning_rate = RateAt(options_.schedule, step_);
-  for (const auto& [name, gradient] : applied_gradients_) AdamStep(adam, gradient, parameters_[name], adam_[name]);
+  for (const auto& [name, gradient] : applied_gradients_) {
+    if (options_.optimiser == SaeTrainerOptions::Optimiser::kAdam) {
+      AdamStep(adam, gradient, parameters_[name], adam_[name]);
+    } else {
+      SignStep(adam.learning_rate, gradient, parameters_[name]);
+    }
+  }
   if (constraint.normalise == Normalise::kAfterUpdate) NormaliseRows(constraint.norm_epsilon, parameters_[kDecoder]);
   ++step_;
+}
+
+Parameters SaeTrainer::AverageParameters() const {
+  TORCH_CHECK_VALUE(options_.average_decay > 0 && step_ > 0, "there is no running mean of weights: average_decay is ",
+                    options_.average_decay, " and ", step_, " steps were made");
+  const double weight = 1 - std::pow(options_.average_decay, static_cast<double>(step_));
+  Parameters means;
+  for (const auto& [name, average] : averages_) means[name] = average / weight;
+  return means;
 }
 
 std::map<std::string, at::Tensor> SaeTrainer::State() const {
   std::map<std::string, at::Tensor> out;
   for (const auto& [name, parameter] : parameters_) {
     out[name] = parameter.clone();
-    SaveAdamState(name, adam_.at(name), out);
   }
+  for (const auto& [name, moments] : adam_) SaveAdamState(name, moments, out);
+  for (const auto& [name, average] : averages_) out[AverageName(name)] = average.clone();
   for (const auto& [name, tensor] : state_) out[kStatePrefix + name] = tensor.clone();
   out[kStep] = at::scalar_tensor(step_, at::kLong);
   return out;
 }
 
 void SaeTrainer::Restore(const std::map<std::string, at::Tensor>& saved) {
-  Parameters parameters;
+  Parameters parameters, averages;
   std::map<std::string, AdamState> adam;
   ObjectiveState state;
   for (const auto& [name, parameter] : parameters_) {
     parameters[name] = TensorOfState(saved, name, parameter.sizes()).to(options_.dtype).contiguous().clone();
-    TensorOfState(saved, name + ".first_moment", parameter.sizes());
-    TensorOfState(saved, name + ".second_moment", parameter.sizes());
+  }
+  for (const auto& [name, moments] : adam_) {
+    TensorOfState(saved, name + ".first_moment", moments.first_moment.sizes());
+    TensorOfState(saved, name + ".second_moment", moments.second_moment.sizes());
     adam[name] = LoadAdamState(name, saved);
+  }
+  for (const auto& [name, average] : averages_) {
+    averages[name] = TensorOfState(saved, AverageName(name), average.sizes()).to(options_.dtype).clone();
   }
   for (const auto& [name, tensor] : state_) {
     state[name] = TensorOfState(saved, kStatePrefix + name, tensor.sizes()).to(tensor.scalar_type()).clone();
@@ -158,6 +191,7 @@ void SaeTrainer::Restore(const std::map<std::string, at::Tensor>& saved) {
   step_ = TensorOfState(saved, kStep, {}).item<int64_t>();
   parameters_ = std::move(parameters);
   adam_ = std::move(adam);
+  averages_ = std::move(averages);
   state_ = std::move(state);
 }
 

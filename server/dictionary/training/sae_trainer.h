@@ -18,9 +18,14 @@
 namespace lifescope {
 
 struct SaeTrainerOptions {
+  enum class Optimiser { kAdam, kSignDescent };
+
   RateSchedule schedule;
+  Optimiser optimiser = Optimiser::kAdam;
   // Its learning_rate is not read: the schedule gives it.
   AdamOptions adam;
+  // Decay of a running mean of the weights, to which every step adds them before it changes them (OpenAI). 0: none.
+  double average_decay = 0;
   // Over all gradients together, after projection. 0: none.
   double gradient_clip = 0;
   DecoderConstraint constraint;
@@ -59,13 +64,15 @@ class SaeTrainer {
   int64_t Resample(const TrainingRows& candidates);
 
   // Everything that is needed to go on, as copies: parameters under their names, "<name>.first_moment",
-  // "<name>.second_moment" and "<name>.step" of Adam, "state.<name>" of the objective, and "step".
+  // "<name>.second_moment" and "<name>.step" of Adam, "<name>.average", "state.<name>" of the objective, and "step".
   std::map<std::string, at::Tensor> State() const;
   // Takes over a State; other names are ignored. Throws c10::ValueError, and changes nothing, on a missing tensor or
   // one of another shape.
   void Restore(const std::map<std::string, at::Tensor>& state);
 
   const Parameters& parameters() const { return parameters_; }
+  // Their running mean, corrected for its start at 0. Throws c10::ValueError without average_decay or before a step.
+  Parameters AverageParameters() const;
   const ObjectiveState& state() const { return state_; }
   // Of the last step, before and after projection and clipping.
   const Parameters& raw_gradients() const { return raw_gradients_; }
@@ -79,7 +86,8 @@ class SaeTrainer {
   SaeTrainerOptions options_;
   int64_t step_ = 0;
   Parameters parameters_, raw_gradients_, applied_gradients_;
-  std::map<std::string, AdamState> adam_;  // of every parameter, from the start
+  std::map<std::string, AdamState> adam_;  // of every parameter, from the start, when it is the optimiser
+  Parameters averages_;                    // not corrected; empty without average_decay
   ObjectiveState state_;
 };
 
