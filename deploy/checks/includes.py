@@ -10,13 +10,14 @@ import sys
 
 ENGINE = {
     "server/artifact": [],
-    "server/optimizer": [],
+    "server/vector": [],
+    "server/optimizer": ["server/vector"],
     "server/plot": [],
     "server/corpus": ["server/artifact"],
     "server/model": ["server/artifact"],
-    "server/dictionary": ["server/artifact", "server/optimizer"],
+    "server/dictionary": ["server/artifact", "server/optimizer", "server/vector"],
     "server/dictionary/files": ["server/artifact", "server/optimizer", "server/dictionary"],
-    "server/dictionary/training": ["server/artifact", "server/optimizer", "server/dictionary"],
+    "server/dictionary/training": ["server/artifact", "server/optimizer", "server/vector", "server/dictionary"],
     "server/dictionary/baselines": ["server/artifact", "server/optimizer", "server/dictionary"],
     "server/training": ["server/artifact", "server/optimizer", "server/plot", "server/corpus", "server/model", "server/dictionary",
                         "server/dictionary/training"],
