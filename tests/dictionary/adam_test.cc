@@ -6,6 +6,8 @@
 #include <cmath>
 #include <vector>
 
+#include "tests/dictionary/random_tensors.h"
+
 namespace lifescope {
 namespace {
 
@@ -59,6 +61,31 @@ TEST(Adam, FirstStepMovesByTheLearningRateWhateverTheGradient) {
   EXPECT_NEAR(parameter[1].item<double>(), 0.25, 1e-5);
 }
 
+// One pass over all tensors, or ATen's operations one after the other; whatever the layout.
+TEST(Adam, EqualsAten) {
+  for (const at::ScalarType dtype : {at::kFloat, at::kDouble}) {
+    for (const bool transposed : {false, true}) {
+      AdamOptions options;
+      options.weight_decay = 0.01;
+      RandomTensors random(17);
+      at::Tensor expected = random.Normal({301, 67}, dtype);
+      if (transposed) expected = expected.t();
+      at::Tensor actual = expected.clone();
+      AdamState expected_state, actual_state;
+      for (int64_t step = 0; step < 4; ++step) {
+        const at::Tensor gradient = random.Normal(expected.sizes(), dtype);
+        AdamStep(options, gradient, actual, actual_state);
+        AdamStepByAten(options, gradient, expected, expected_state);
+      }
+      const double tolerance = dtype == at::kFloat ? 1e-6 : 1e-14;
+      EXPECT_TRUE(at::allclose(actual, expected, tolerance, tolerance));
+      EXPECT_TRUE(at::allclose(actual_state.first_moment, expected_state.first_moment, tolerance, tolerance));
+      EXPECT_TRUE(at::allclose(actual_state.second_moment, expected_state.second_moment, tolerance, tolerance));
+      EXPECT_EQ(actual_state.step, 4);
+    }
+  }
+}
+
 TEST(Adam, GradientOfAnotherShapeIsRefused) {
   at::Tensor parameter = at::zeros({3});
   AdamState state;
@@ -100,6 +127,13 @@ TEST(ClipGradientNorm, ScalesAllByTheirCommonNorm) {
   EXPECT_DOUBLE_EQ(ClipGradientNorm(gradients, 1.0), 5.0);
   EXPECT_NEAR(gradients[0].item<double>(), 3.0 / (5 + 1e-6), 1e-15);
   EXPECT_NEAR(gradients[2].item<double>(), 4.0 / (5 + 1e-6), 1e-15);
+}
+
+TEST(ClipGradientNorm, IsTheNormOfManyElements) {
+  RandomTensors random(18);
+  const at::Tensor values = random.Normal({70, 1001}, at::kFloat);
+  std::vector<at::Tensor> gradients{values.clone(), values.t()};
+  EXPECT_NEAR(ClipGradientNorm(gradients, 2.0), std::sqrt(2.0) * values.to(at::kDouble).norm().item<double>(), 1e-3);
 }
 
 TEST(ClipGradientNorm, LeavesShortGradientsAlone) {
