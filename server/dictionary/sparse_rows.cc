@@ -5,7 +5,10 @@
 #include <ATen/Parallel.h>
 #include <c10/util/Exception.h>
 
+#include <algorithm>
+
 #include "server/dictionary/top_k.h"
+#include "server/vector/vector_kernels.h"
 
 namespace lifescope {
 namespace {
@@ -13,28 +16,11 @@ namespace {
 // Rows that one task of a parallel loop takes at least.
 constexpr int64_t kGrain = 64;
 
+// Into how many parts rows are cut at most to be sorted by feature.
+constexpr int64_t kSortParts = 8;
+
 at::Tensor OffsetsOf(const at::Tensor& counts) {
   return at::cat({at::zeros({1}, at::kLong), counts.to(at::kCPU, at::kLong).cumsum(0)});
-}
-
-template <typename T>
-void AddScaled(T factor, const T* __restrict in, int64_t width, T* __restrict out) {
-  for (int64_t j = 0; j < width; ++j) out[j] += factor * in[j];
-}
-
-// Independent partial sums: without them the compiler may not vectorise a floating-point sum.
-template <typename T>
-T Dot(const T* __restrict a, const T* __restrict b, int64_t width) {
-  constexpr int64_t kLanes = 16;
-  T lanes[kLanes] = {};
-  int64_t j = 0;
-  for (; j + kLanes <= width; j += kLanes) {
-    for (int64_t lane = 0; lane < kLanes; ++lane) lanes[lane] += a[j + lane] * b[j + lane];
-  }
-  T sum = 0;
-  for (; j < width; ++j) sum += a[j] * b[j];
-  for (const T lane : lanes) sum += lane;
-  return sum;
 }
 
 }  // namespace
@@ -92,9 +78,8 @@ at::Tensor SparseTimesDense(const SparseActivations& active, const at::Tensor& m
     scalar_t* sums = out.data_ptr<scalar_t>();
     at::parallel_for(0, active.rows(), kGrain, [&](int64_t begin, int64_t end) {
       for (int64_t r = begin; r < end; ++r) {
-        for (int64_t e = offsets[r]; e < offsets[r + 1]; ++e) {
-          AddScaled(values[e], in + features[e] * width, width, sums + r * width);
-        }
+        Kernels<scalar_t>().add_rows(values + offsets[r], features + offsets[r], offsets[r + 1] - offsets[r], in, width,
+                                     sums + r * width);
       }
     });
   });
@@ -114,7 +99,7 @@ at::Tensor DotProducts(const SparseActivations& active, const at::Tensor& left, 
     at::parallel_for(0, active.rows(), kGrain, [&](int64_t begin, int64_t end) {
       for (int64_t r = begin; r < end; ++r) {
         for (int64_t e = offsets[r]; e < offsets[r + 1]; ++e) {
-          dots[e] = Dot(rows + r * width, directions + features[e] * width, width);
+          dots[e] = Kernels<scalar_t>().dot(rows + r * width, directions + features[e] * width, width);
         }
       }
     });
@@ -122,24 +107,46 @@ at::Tensor DotProducts(const SparseActivations& active, const at::Tensor& left, 
   return out;
 }
 
+// A counting sort: rows in parts of fixed number, each of which counts its own and then writes its own places.
 EntriesByFeature GroupByFeature(const SparseActivations& active) {
   const int64_t* offsets = active.row_offsets.data_ptr<int64_t>();
   const int32_t* features = active.features.data_ptr<int32_t>();
-  const int64_t count = active.features.numel();
+  const int64_t count = active.features.numel(), feature_count = active.feature_count;
+  const int64_t part_count = std::clamp<int64_t>(active.rows() / kGrain, 1, kSortParts);
+  const auto first_row = [&](int64_t part) { return active.rows() * part / part_count; };
+  std::vector<int64_t> next(part_count * feature_count, 0);
+  at::parallel_for(0, part_count, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t part = begin; part < end; ++part) {
+      int64_t* counts = next.data() + part * feature_count;
+      for (int64_t e = offsets[first_row(part)]; e < offsets[first_row(part + 1)]; ++e) ++counts[features[e]];
+    }
+  });
   EntriesByFeature result;
-  result.offsets.assign(active.feature_count + 1, 0);
-  for (int64_t e = 0; e < count; ++e) ++result.offsets[features[e] + 1];
-  for (int64_t i = 0; i < active.feature_count; ++i) result.offsets[i + 1] += result.offsets[i];
-  result.rows.resize(count);
-  result.entries.resize(count);
-  std::vector<int64_t> next(result.offsets.begin(), result.offsets.end() - 1);
-  for (int64_t r = 0; r < active.rows(); ++r) {
-    for (int64_t e = offsets[r]; e < offsets[r + 1]; ++e) {
-      const int64_t place = next[features[e]]++;
-      result.rows[place] = r;
-      result.entries[place] = e;
+  result.offsets.resize(feature_count + 1);
+  int64_t place = 0;
+  for (int64_t i = 0; i < feature_count; ++i) {
+    result.offsets[i] = place;
+    for (int64_t part = 0; part < part_count; ++part) {
+      const int64_t here = next[part * feature_count + i];
+      next[part * feature_count + i] = place;
+      place += here;
     }
   }
+  result.offsets[feature_count] = place;
+  result.rows.resize(count);
+  result.entries.resize(count);
+  at::parallel_for(0, part_count, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t part = begin; part < end; ++part) {
+      int64_t* places = next.data() + part * feature_count;
+      for (int64_t r = first_row(part); r < first_row(part + 1); ++r) {
+        for (int64_t e = offsets[r]; e < offsets[r + 1]; ++e) {
+          const int64_t at = places[features[e]]++;
+          result.rows[at] = static_cast<int32_t>(r);
+          result.entries[at] = e;
+        }
+      }
+    }
+  });
   return result;
 }
 
@@ -152,10 +159,13 @@ void AddTransposedTimesDense(const EntriesByFeature& by_feature, const at::Tenso
     const scalar_t* in = matrix.data_ptr<scalar_t>();
     scalar_t* sums = out.data_ptr<scalar_t>();
     at::parallel_for(0, out.size(0), kGrain, [&](int64_t begin, int64_t end) {
+      std::vector<scalar_t> gathered;
       for (int64_t i = begin; i < end; ++i) {
-        for (int64_t p = by_feature.offsets[i]; p < by_feature.offsets[i + 1]; ++p) {
-          AddScaled(weight[by_feature.entries[p]], in + by_feature.rows[p] * width, width, sums + i * width);
-        }
+        gathered.clear();
+        const int64_t first = by_feature.offsets[i], last = by_feature.offsets[i + 1];
+        for (int64_t p = first; p < last; ++p) gathered.push_back(weight[by_feature.entries[p]]);
+        Kernels<scalar_t>().add_rows(gathered.data(), by_feature.rows.data() + first, last - first, in, width,
+                                     sums + i * width);
       }
     });
   });
@@ -165,11 +175,13 @@ void AddSumsByFeature(const EntriesByFeature& by_feature, const at::Tensor& weig
   AT_DISPATCH_FLOATING_TYPES(out.scalar_type(), "AddSumsByFeature", [&] {
     const scalar_t* weight = weights.data_ptr<scalar_t>();
     scalar_t* sums = out.data_ptr<scalar_t>();
-    for (int64_t i = 0; i < out.size(0); ++i) {
-      for (int64_t p = by_feature.offsets[i]; p < by_feature.offsets[i + 1]; ++p) {
-        sums[i] += weight[by_feature.entries[p]];
+    at::parallel_for(0, out.size(0), kGrain, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        for (int64_t p = by_feature.offsets[i]; p < by_feature.offsets[i + 1]; ++p) {
+          sums[i] += weight[by_feature.entries[p]];
+        }
       }
-    }
+    });
   });
 }
 

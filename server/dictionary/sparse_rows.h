@@ -35,7 +35,7 @@ at::Tensor DotProducts(const SparseActivations& active, const at::Tensor& left, 
 // The active entries grouped by feature: those of feature i are [offsets[i], offsets[i + 1]), rows ascending.
 struct EntriesByFeature {
   std::vector<int64_t> offsets;  // [features + 1]
-  std::vector<int64_t> rows;     // the row of each entry
+  std::vector<int32_t> rows;     // the row of each entry
   std::vector<int64_t> entries;  // its index in the SparseActivations
 };
 EntriesByFeature GroupByFeature(const SparseActivations& active);
