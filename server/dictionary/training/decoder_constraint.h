@@ -29,4 +29,7 @@ void NormaliseRows(double epsilon, at::Tensor& directions);
 // The gradient without the part that would only change the norm of a row of `directions`.
 at::Tensor OrthogonalTo(const at::Tensor& directions, const at::Tensor& gradient, double epsilon);
 
+// As OrthogonalTo, in place; on the CPU, where both are contiguous, row by row in the cache.
+void RemoveParallel(const at::Tensor& directions, double epsilon, at::Tensor& gradient);
+
 }  // namespace lifescope

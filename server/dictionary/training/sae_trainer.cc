@@ -90,8 +90,7 @@ SaeStep SaeTrainer::Step(const TrainingRows& given) {
                     ", expected a finite number");
   parameters_ = std::move(parameters);
   state_ = std::move(evaluation.next_state);
-  raw_gradients_ = std::move(evaluation.gradients);
-  Update();
+  Update(std::move(evaluation.gradients));
   const bool resamples =
       options_.resampling && options_.resampling->every > 0 && context.step % options_.resampling->every == 0;
   const int64_t resampled = resamples ? Resample(rows) : 0;
@@ -121,24 +120,24 @@ int64_t SaeTrainer::Resample(const TrainingRows& given) {
   return drawn.numel();
 }
 
-void SaeTrainer::Update() {
+void SaeTrainer::Update(Parameters gradients) {
   const DecoderConstraint& constraint = options_.constraint;
   if (constraint.normalise == Normalise::kBeforeUpdate) NormaliseRows(constraint.norm_epsilon, parameters_[kDecoder]);
-  applied_gradients_.clear();
-  std::vector<at::Tensor> gradients;
-  for (const auto& [name, raw] : raw_gradients_) {
-    applied_gradients_[name] = constraint.project_gradient && name == kDecoder
-                                   ? OrthogonalTo(parameters_[kDecoder], raw, constraint.projection_epsilon)
-                                   : raw.clone();
-    gradients.push_back(applied_gradients_[name]);
+  const auto decoder = gradients.find(kDecoder);
+  if (constraint.project_gradient && decoder != gradients.end()) {
+    RemoveParallel(parameters_[kDecoder], constraint.projection_epsilon, decoder->second);
   }
-  if (options_.gradient_clip > 0) ClipGradientNorm(gradients, options_.gradient_clip);
+  if (options_.gradient_clip > 0) {
+    std::vector<at::Tensor> all;
+    for (const auto& [name, gradient] : gradients) all.push_back(gradient);
+    ClipGradientNorm(all, options_.gradient_clip);
+  }
   for (auto& [name, average] : averages_) {
     average.mul_(options_.average_decay).add_(parameters_[name], 1 - options_.average_decay);
   }
   AdamOptions adam = options_.adam;
   adam.learning_rate = RateAt(options_.schedule, step_);
-  for (const auto& [name, gradient] : applied_gradients_) {
+  for (const auto& [name, gradient] : gradients) {
     if (options_.optimiser == SaeTrainerOptions::Optimiser::kAdam) {
       AdamStep(adam, gradient, parameters_[name], adam_[name]);
     } else {

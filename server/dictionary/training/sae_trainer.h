@@ -74,18 +74,15 @@ class SaeTrainer {
   // Their running mean, corrected for its start at 0. Throws c10::ValueError without average_decay or before a step.
   Parameters AverageParameters() const;
   const ObjectiveState& state() const { return state_; }
-  // Of the last step, before and after projection and clipping.
-  const Parameters& raw_gradients() const { return raw_gradients_; }
-  const Parameters& applied_gradients() const { return applied_gradients_; }
 
  private:
   TrainingRows Checked(const TrainingRows& rows) const;
-  void Update();
+  void Update(Parameters gradients);
 
   std::shared_ptr<const Objective> objective_;
   SaeTrainerOptions options_;
   int64_t step_ = 0;
-  Parameters parameters_, raw_gradients_, applied_gradients_;
+  Parameters parameters_;
   std::map<std::string, AdamState> adam_;  // of every parameter, from the start, when it is the optimiser
   Parameters averages_;                    // not corrected; empty without average_decay
   ObjectiveState state_;
