@@ -17,7 +17,8 @@
 #include "server/command/home.h"
 #include "server/command/progress_bar.h"
 #include "server/dictionary/files/saelens.h"
-#include "server/dictionary/topk_trainer.h"
+#include "server/dictionary/input_scale.h"
+#include "server/dictionary/training/topk_recipes.h"
 #include "server/training/activation_scale.h"
 #include "server/training/activation_stream.h"
 #include "server/training/saved_state.h"
@@ -46,20 +47,19 @@ struct TrainSaeFlags {
   int32_t threads = 0;
 };
 
-TopKTrainerOptions TrainerOptions(const TrainSaeFlags& flags, int64_t activation_dim) {
-  TopKTrainerOptions options;
-  options.activation_dim = activation_dim;
-  options.feature_count = flags.features;
-  options.k = flags.k;
-  options.learning_rate = flags.learning_rate;
+TopKRecipe RecipeOf(const TrainSaeFlags& flags, int64_t activation_dim) {
+  TopKRecipe recipe = DictionaryLearningTopK(activation_dim, flags.features);
+  recipe.objective.selection.k = static_cast<double>(flags.k);
   // The reference's schedule is for long runs: warm-up, decay and the patience with silent features keep their share of
   // a short one.
-  options.warmup_steps = std::min<int64_t>(options.warmup_steps, flags.steps / 20);
-  options.decay_start = flags.steps * 4 / 5;
-  options.total_steps = flags.steps;
-  options.dead_after_rows = std::min(options.dead_after_rows, flags.steps * flags.batch / 10);
-  options.seed = flags.seed;
-  return options;
+  recipe.objective.dead.after = std::min(recipe.objective.dead.after, flags.steps * flags.batch / 10);
+  RateSchedule& schedule = recipe.loop.schedule;
+  if (flags.learning_rate > 0) schedule.peak = flags.learning_rate;
+  schedule.warmup_steps = std::min<int64_t>(schedule.warmup_steps, flags.steps / 20);
+  schedule.decay_start = flags.steps * 4 / 5;
+  schedule.total_steps = flags.steps;
+  recipe.loop.seed = flags.seed;
+  return recipe;
 }
 
 ActivationStreamOptions StreamOptions(const TrainSaeFlags& flags) {
@@ -72,13 +72,13 @@ ActivationStreamOptions StreamOptions(const TrainSaeFlags& flags) {
 // Means over the last steps: one batch says little about how many features fire.
 class Report {
  public:
-  void Add(const TopKStep& step) {
+  void Add(const SaeStep& step) {
     steps_.push_back(step);
     if (static_cast<int64_t>(steps_.size()) > kReportedSteps) steps_.erase(steps_.begin());
   }
   std::string Text() const {
     double loss = 0, fvu = 0, l0 = 0;
-    for (const TopKStep& step : steps_) {
+    for (const SaeStep& step : steps_) {
       loss += step.loss;
       fvu += step.fvu;
       l0 += step.l0;
@@ -89,7 +89,7 @@ class Report {
   }
 
  private:
-  std::vector<TopKStep> steps_;
+  std::vector<SaeStep> steps_;
 };
 
 // A run in progress, and its checkpoint: trainer, place in the stream and scale, all to the bit.
@@ -109,7 +109,9 @@ class SaeRun {
     int64_t width = 1;
     for (const int64_t size : ShapeAt(HookPoint::Parse(flags.hook), model_.transformer->hyperparameters()))
       width *= size;
-    trainer_ = std::make_unique<TopKTrainer>(TrainerOptions(flags, width));
+    const TopKRecipe recipe = RecipeOf(flags, width);
+    objective_ = std::make_shared<TopKObjective>(recipe.objective);
+    trainer_ = std::make_unique<SaeTrainer>(objective_, recipe.loop);
     const bool has_checkpoint = std::filesystem::exists(checkpoint_);
     if (flags.resume) {
       TORCH_CHECK_VALUE(has_checkpoint, "--resume: no checkpoint ", checkpoint_);
@@ -123,7 +125,8 @@ class SaeRun {
 
   void Train(ProgressBar& bar) {
     while (trainer_->step_count() < flags_.steps) {
-      const TopKStep step = trainer_->Step(stream_->Next(flags_.batch) * scale_);
+      const at::Tensor rows = stream_->Next(flags_.batch) * scale_;
+      const SaeStep step = trainer_->Step({rows, rows});
       TORCH_CHECK_VALUE(std::isfinite(step.loss), "the loss of step ", trainer_->step_count(), " is ", step.loss,
                         ": choose a smaller --learning-rate");
       report_.Add(step);
@@ -134,7 +137,10 @@ class SaeRun {
   }
 
   void Finish(double seconds) {
-    WriteSaeLens(folder_, trainer_->Fold(scale_), {flags_.model, flags_.hook});
+    DictionaryWeights weights =
+        FoldInputScale(objective_->Export(trainer_->parameters(), trainer_->state()), scale_, FeatureUnits::kOfRows);
+    for (auto& [name, tensor] : weights.tensors) tensor = tensor.to(at::kFloat);
+    WriteSaeLens(folder_, weights, {flags_.model, flags_.hook});
     std::filesystem::remove(checkpoint_);
     const LoadedDictionary written = OpenDictionary(flags_.home, flags_.name);
     PrintEndLine(
@@ -188,7 +194,8 @@ class SaeRun {
   const OpenedModel model_;
   const OpenedCorpus corpus_;
   std::unique_ptr<ActivationStream> stream_;
-  std::unique_ptr<TopKTrainer> trainer_;
+  std::shared_ptr<const TopKObjective> objective_;
+  std::unique_ptr<SaeTrainer> trainer_;
   double scale_ = 1;
   Report report_;
 };

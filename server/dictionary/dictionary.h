@@ -33,7 +33,7 @@ class Dictionary {
   // Width of the vectors that it writes; activation_dim() unless it is a transcoder.
   virtual int64_t output_dim() const { return activation_dim(); }
   virtual int64_t feature_count() const = 0;
-  // "standard", "gated", "jumprelu", "topk", "sparse_coding", "gradient_pursuit".
+  // "standard", "gated", "jumprelu", "topk", "groupmax", "sparse_coding", "gradient_pursuit".
   virtual std::string architecture() const = 0;
 
   // Dense feature activations: [rows, activation_dim] -> [rows, feature_count]. Throws c10::ValueError when the

@@ -8,6 +8,7 @@
 
 #include "server/dictionary/codebook.h"
 #include "server/dictionary/gated_sae.h"
+#include "server/dictionary/groupmax_sae.h"
 #include "server/dictionary/jumprelu_sae.h"
 #include "server/dictionary/sparse_coding.h"
 #include "server/dictionary/standard_sae.h"
@@ -23,6 +24,7 @@ const std::map<std::string, std::vector<const char*>> kFeatureTensors{{"standard
                                                                       {"gated", {"b_gate", "b_mag", "r_mag"}},
                                                                       {"jumprelu", {"b_enc", "threshold"}},
                                                                       {"topk", {"b_enc"}},
+                                                                      {"groupmax", {"b_enc"}},
                                                                       {"sparse_coding", {}},
                                                                       {"gradient_pursuit", {}}};
 
@@ -102,8 +104,8 @@ void CheckWeights(const DictionaryWeights& weights, const std::string& where) {
     return;
   }
   TORCH_CHECK_VALUE(kFeatureTensors.count(weights.architecture) > 0, where, ": architecture '", weights.architecture,
-                    "' is not supported; supported: codebook, codebook_euclidean, gated, gradient_pursuit, jumprelu, "
-                    "sparse_coding, standard, topk");
+                    "' is not supported; supported: codebook, codebook_euclidean, gated, gradient_pursuit, groupmax, "
+                    "jumprelu, sparse_coding, standard, topk");
   const Shapes shapes = ExpectedShapes(weights, where);
   for (const auto& [name, shape] : shapes) CheckTensor(weights, name, shape, where);
   for (const auto& [name, tensor] : weights.tensors) {
@@ -111,8 +113,10 @@ void CheckWeights(const DictionaryWeights& weights, const std::string& where) {
                       weights.architecture, "'");
   }
   const int64_t n = shapes.at("W_dec")[0], d_out = shapes.at("W_dec")[1];
-  if (weights.architecture == "topk" || weights.architecture == "gradient_pursuit") {
+  const bool is_grouped = weights.architecture == "groupmax";
+  if (weights.architecture == "topk" || is_grouped || weights.architecture == "gradient_pursuit") {
     TORCH_CHECK_VALUE(weights.k > 0 && weights.k <= n, where, ": k is ", weights.k, ", expected 1 to ", n);
+    TORCH_CHECK_VALUE(!is_grouped || n % weights.k == 0, where, ": k is ", weights.k, ", expected a divisor of ", n);
   }
   if (HasSearchingEncoder(weights.architecture)) return CheckSearch(weights, where);
   const int64_t d_in = shapes.at("W_enc")[0];
@@ -143,6 +147,7 @@ std::shared_ptr<const Dictionary> MakeDictionary(const DictionaryWeights& weight
     return std::make_shared<GatedSae>(std::move(shared), get("b_gate"), get("b_mag"), get("r_mag"));
   }
   if (architecture == "topk") return std::make_shared<TopKSae>(std::move(shared), get("b_enc"), weights.k);
+  if (architecture == "groupmax") return std::make_shared<GroupMaxSae>(std::move(shared), get("b_enc"), weights.k);
   return std::make_shared<JumpReluSae>(std::move(shared), get("b_enc"), get("threshold"));
 }
 

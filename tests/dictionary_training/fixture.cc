@@ -40,6 +40,18 @@ SaeTrainer MakeTrainer(const FixtureCase& c, const Fixture& fixture, at::ScalarT
   return trainer;
 }
 
+// What the trainer evaluates in its first step: see SaeTrainer::Step.
+Parameters FirstParameters(const FixtureCase& c, const Fixture& fixture, const SaeTrainer& trainer,
+                           const TrainingRows& rows) {
+  Parameters parameters = trainer.parameters();
+  if (fixture.first_step() == 0) c.objective->InitialiseFromRows(rows, parameters);
+  if (c.options.constraint.normalise == DecoderConstraint::Normalise::kBeforeForward) {
+    parameters[kDecoder] = parameters[kDecoder].clone();
+    NormaliseRows(c.options.constraint.norm_epsilon, parameters[kDecoder]);
+  }
+  return parameters;
+}
+
 void ExpectTerms(const FixtureCase& c, const Fixture& fixture, const Evaluation& evaluation, at::ScalarType dtype) {
   const nlohmann::json& golden = fixture.json()["loss_terms_first_step"][IsDouble(dtype) ? "f64" : "f32"];
   const auto expect = [&](double actual, double expected) {
@@ -89,10 +101,9 @@ TEST_P(TrainingFixture, FirstEvaluation) {
   const at::ScalarType dtype = this->dtype();
   const Fixture fixture(c.name);
   const SaeTrainer trainer = MakeTrainer(c, fixture, dtype);
-  Parameters parameters = trainer.parameters();
   const TrainingRows rows = fixture.Batch(0, dtype);
+  const Parameters parameters = FirstParameters(c, fixture, trainer, rows);
   const int64_t step = fixture.first_step();
-  if (step == 0) c.objective->InitialiseFromRows(rows, parameters);
   const TrainingContext context{step, SparsityScaleAt(c.options.sparsity_warmup_steps, step)};
   const std::map<std::string, Evaluation> paths{
       {"differentiated", Differentiate(*c.objective, parameters, trainer.state(), rows, context)},
@@ -127,9 +138,8 @@ TEST_P(TrainingFixture, ExportedForward) {
   const at::ScalarType dtype = this->dtype();
   const Fixture fixture(c.name);
   const SaeTrainer trainer = MakeTrainer(c, fixture, dtype);
-  Parameters parameters = trainer.parameters();
   const TrainingRows rows = fixture.Batch(0, dtype);
-  if (fixture.first_step() == 0) c.objective->InitialiseFromRows(rows, parameters);
+  const Parameters parameters = FirstParameters(c, fixture, trainer, rows);
   const auto dictionary = MakeDictionary(c.objective->Export(parameters, trainer.state()), dtype, at::kCPU);
   const at::Tensor acts = dictionary->Encode(rows.input);
   const at::Tensor expected_acts = fixture.file().Read("f64/acts").flatten(1);
@@ -168,9 +178,10 @@ TEST_P(TrainingFixture, FiveSteps) {
     }
     for (const NamedParameter& name : c.has_averages ? c.parameters : std::vector<NamedParameter>{}) {
       SCOPED_TRACE(name.ours);
+      const at::Tensor actual = trainer.AverageParameters().at(name.ours);
       const at::Tensor expected =
-          Ours(fixture.file().Read((first ? "f64/s1/ema/" : "f64/s5/ema/") + name.theirs), name);
-      ExpectClose(trainer.AverageParameters().at(name.ours), expected,
+          Ours(fixture.file().Read((first ? "f64/s1/ema/" : "f64/s5/ema/") + name.theirs), name, actual.sizes());
+      ExpectClose(actual, expected,
                   IsDouble(dtype) ? c.fifth_step_tolerance * Largest(expected) : Recommended(fixture, "w5"), 0,
                   Family(c, "average", dtype));
     }

@@ -90,6 +90,7 @@ void WriteDictionaryLearning(const std::string& folder, const DictionaryWeights&
   CheckWeights(given, folder);
   TORCH_CHECK_VALUE(given.normalisation == Normalisation::kNone,
                     "dictionary_learning cannot hold a dictionary that normalises its input");
+  TORCH_CHECK_VALUE(given.architecture != "groupmax", "dictionary_learning cannot hold architecture 'groupmax'");
   TORCH_CHECK_VALUE(!IsTranscoder(given, info), "dictionary_learning cannot hold a transcoder");
   const bool keeps_bias = given.architecture == "standard";
   const DictionaryWeights weights =

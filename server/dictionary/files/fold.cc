@@ -21,8 +21,8 @@ DictionaryWeights WithInputBias(DictionaryWeights weights, bool apply_b_dec_to_i
 }
 
 DictionaryWeights AsJumpRelu(DictionaryWeights weights) {
-  TORCH_CHECK_VALUE(weights.architecture != "topk",
-                    "architecture 'topk' cannot be written as jumprelu: its features depend on each other");
+  TORCH_CHECK_VALUE(weights.architecture != "topk" && weights.architecture != "groupmax", "architecture '",
+                    weights.architecture, "' cannot be written as jumprelu: its features depend on each other");
   if (weights.architecture == "standard") {
     weights.tensors["threshold"] = at::zeros_like(weights.tensors.at("b_enc"));
   } else if (weights.architecture == "gated") {

@@ -66,8 +66,9 @@ StoredDictionary ReadGemmaScope(const std::string& folder_or_file) {
 
 void WriteGemmaScope(const std::string& folder, const DictionaryWeights& given, const DictionaryInfo&) {
   CheckWeights(given, folder);
-  TORCH_CHECK_VALUE(given.architecture != "topk",
-                    "gemma_scope cannot hold architecture 'topk', expected jumprelu, standard or gated");
+  TORCH_CHECK_VALUE(given.architecture != "topk" && given.architecture != "groupmax",
+                    "gemma_scope cannot hold architecture '", given.architecture,
+                    "', expected jumprelu, standard or gated");
   TORCH_CHECK_VALUE(given.normalisation == Normalisation::kNone,
                     "gemma_scope cannot hold a dictionary that normalises its input");
   TORCH_CHECK_VALUE(given.tensors.count("W_skip") == 0, "gemma_scope cannot hold a skip connection");

@@ -22,7 +22,7 @@ LoadedDictionary LoadSaeLens(const std::string& folder, at::ScalarType dtype, at
 // Writes a folder as SAELens 6 does, in one step: it appears whole. Tensors are float32, or float64 when one of them
 // is; of transcoders, b_dec is folded into the encoder when it was subtracted from the input. Transcoders that SAELens
 // has no name for are written as "topk_transcoder", "topk_skip_transcoder", "gated_transcoder", "gated_skip_transcoder"
-// and "jumprelu_skip_transcoder", which only lifescope reads, as it does "sparse_coding",
+// and "jumprelu_skip_transcoder", which only lifescope reads, as it does "groupmax", "sparse_coding",
 // "gradient_pursuit", "codebook" and "codebook_euclidean".
 // Throws c10::ValueError when the folder exists already (and is not empty) or cannot be written, and as CheckWeights.
 void WriteSaeLens(const std::string& folder, const DictionaryWeights& weights, const DictionaryInfo& info);

@@ -54,6 +54,9 @@ const std::map<std::string, JsonKeys> kArchitectureKeys{
     {"gradient_pursuit", {"k"}},
     {"codebook", {"k"}},
     {"codebook_euclidean", {"k"}},
+    {"groupmax", {"k"}},
+    {"groupmax_transcoder", {"d_out", "k"}},
+    {"groupmax_skip_transcoder", {"d_out", "k"}},
 };
 
 // JsonKeys of the flat form. The second set only describes: it moves into "metadata".
@@ -214,7 +217,9 @@ SaeLensConfig ReadNested(const Json& json, const std::string& path) {
                     .get<double>();
     result.iterations = config.PositiveInteger("iterations");
   }
-  if (result.architecture == "topk" || result.architecture == "gradient_pursuit" || IsCodebook(architecture)) {
+  const bool has_k = result.architecture == "topk" || result.architecture == "groupmax" ||
+                     result.architecture == "gradient_pursuit" || IsCodebook(architecture);
+  if (has_k) {
     result.k = config.PositiveInteger("k");
     TORCH_CHECK_VALUE(result.k <= result.feature_count, path, ": key 'k' is ", result.k, ", expected at most d_sae, ",
                       result.feature_count);

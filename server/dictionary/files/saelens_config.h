@@ -9,7 +9,8 @@
 namespace lifescope {
 
 struct SaeLensConfig {
-  // What it computes: "standard", "gated", "jumprelu", "topk", "sparse_coding", "gradient_pursuit" or a codebook.
+  // What it computes: "standard", "gated", "jumprelu", "topk", "groupmax", "sparse_coding", "gradient_pursuit" or a
+  // codebook.
   std::string architecture;
   int64_t activation_dim = 0;
   int64_t feature_count = 0;
@@ -22,7 +23,7 @@ struct SaeLensConfig {
   // "none", "constant_norm_rescale", "layer_norm", or "expected_average_only_in": a factor for all rows, which is in
   // a file of its own until it is folded into the weights.
   std::string normalisation;
-  // Of topk and gradient_pursuit.
+  // Of topk, groupmax and gradient_pursuit.
   int64_t k = 0;
   // Of sparse_coding.
   double l1 = 0;

@@ -2,7 +2,7 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
-#include "server/dictionary/topk_trainer.h"
+#include "server/dictionary/training/topk_recipes.h"
 #include "tests/dictionary/random_tensors.h"
 
 namespace lifescope {
@@ -17,23 +17,22 @@ TEST(TopKRecovery, FindsKnownDirections) {
   constexpr int64_t kWidth = 32, kDirections = 64, kRows = 256, kSteps = 500;
   RandomTensors random(21);
   const at::Tensor truth = random.Directions(kDirections, kWidth, at::kFloat);
-  TopKTrainerOptions options;
-  options.activation_dim = kWidth;
-  options.feature_count = kDirections;
-  options.k = 3;
-  options.warmup_steps = 20;
-  options.decay_start = 400;
-  options.total_steps = kSteps;
-  options.dead_after_rows = 20 * kRows;
-  options.learning_rate = 1e-2;
-  TopKTrainer trainer(options);
-  TopKStep last;
+  TopKRecipe recipe = DictionaryLearningTopK(kWidth, kDirections);
+  recipe.objective.selection.k = 3;
+  recipe.objective.dead.after = 20 * kRows;
+  recipe.loop.schedule.peak = 1e-2;
+  recipe.loop.schedule.warmup_steps = 20;
+  recipe.loop.schedule.decay_start = 400;
+  recipe.loop.schedule.total_steps = kSteps;
+  SaeTrainer trainer(std::make_shared<TopKObjective>(recipe.objective), recipe.loop);
+  SaeStep last;
   for (int64_t i = 0; i < kSteps; ++i) {
     // Three directions of each row on average.
     const at::Tensor active = random.Uniform({kRows, kDirections}, 0, 1, at::kFloat) < 3.0 / kDirections;
-    last = trainer.Step((random.Uniform({kRows, kDirections}, 0.5, 1.5, at::kFloat) * active).mm(truth));
+    const at::Tensor rows = (random.Uniform({kRows, kDirections}, 0.5, 1.5, at::kFloat) * active).mm(truth);
+    last = trainer.Step({rows, rows});
   }
-  const double learned = MeanMaxCosine(truth, trainer.Fold(1).tensors.at("W_dec"));
+  const double learned = MeanMaxCosine(truth, trainer.parameters().at(kDecoder));
   const double by_chance = MeanMaxCosine(truth, random.Directions(kDirections, kWidth, at::kFloat));
   RecordProperty("learned", std::to_string(learned));
   RecordProperty("by_chance", std::to_string(by_chance));

@@ -1,0 +1,162 @@
+// What the training loop promises, whatever it trains; by a TopK objective.
+#include "server/dictionary/training/sae_trainer.h"
+
+#include <ATen/ATen.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "server/artifact/safetensors.h"
+#include "server/dictionary/training/topk_recipes.h"
+#include "tests/dictionary/random_tensors.h"
+#include "tests/support/golden.h"
+
+namespace lifescope {
+namespace {
+
+TopKRecipe SmallRecipe() {
+  TopKRecipe recipe = DictionaryLearningTopK(6, 20);
+  recipe.objective.selection.k = 3;
+  recipe.objective.dead.after = 40;
+  recipe.loop.schedule.warmup_steps = 2;
+  recipe.loop.average_decay = 0.9;
+  return recipe;
+}
+
+SaeTrainer MakeTrainer(const TopKRecipe& recipe) {
+  return SaeTrainer(std::make_shared<TopKObjective>(recipe.objective), recipe.loop);
+}
+
+SaeStep Train(SaeTrainer& trainer, const at::Tensor& rows) { return trainer.Step({rows, rows}); }
+
+TEST(SaeTrainer, SameSeedGivesTheSameWeights) {
+  TopKRecipe recipe = SmallRecipe();
+  const SaeTrainer a = MakeTrainer(recipe), b = MakeTrainer(recipe);
+  recipe.loop.seed = 1;
+  const SaeTrainer c = MakeTrainer(recipe);
+  EXPECT_TRUE(at::equal(a.parameters().at(kEncoder), b.parameters().at(kEncoder)));
+  EXPECT_FALSE(at::equal(a.parameters().at(kEncoder), c.parameters().at(kEncoder)));
+  EXPECT_TRUE(at::equal(a.parameters().at(kEncoder), a.parameters().at(kDecoder)));
+}
+
+TEST(SaeTrainer, DirectionsHaveUnitNormAfterEveryStep) {
+  SaeTrainer trainer = MakeTrainer(SmallRecipe());
+  RandomTensors random(5);
+  for (int i = 0; i < 4; ++i) {
+    Train(trainer, random.Normal({16, 6}, at::kFloat));
+    EXPECT_LT((trainer.parameters().at(kDecoder).norm(2, 1) - 1).abs().max().item<float>(), 1e-6);
+  }
+}
+
+TEST(SaeTrainer, ResumesToTheBit) {
+  RandomTensors random(3);
+  std::vector<at::Tensor> batches;
+  for (int i = 0; i < 10; ++i) batches.push_back(random.Normal({32, 6}, at::kFloat));
+  for (const auto optimiser : {SaeTrainerOptions::Optimiser::kAdam, SaeTrainerOptions::Optimiser::kSignDescent}) {
+    TopKRecipe recipe = SmallRecipe();
+    recipe.loop.optimiser = optimiser;
+    SaeTrainer straight = MakeTrainer(recipe), first = MakeTrainer(recipe);
+    for (const at::Tensor& batch : batches) Train(straight, batch);
+    for (int i = 0; i < 5; ++i) Train(first, batches[i]);
+    const std::string path = TemporaryFolder() + "/trainer.safetensors";
+    WriteSafetensors(path, first.State());
+
+    recipe.loop.seed = 99;  // Everything that the seed decided is in the state.
+    SaeTrainer resumed = MakeTrainer(recipe);
+    const SafetensorsFile file = SafetensorsFile::Open(path);
+    std::map<std::string, at::Tensor> state;
+    for (const std::string& name : file.names()) state[name] = file.Read(name);
+    resumed.Restore(state);
+    EXPECT_EQ(resumed.step_count(), 5);
+    for (int i = 5; i < 10; ++i) Train(resumed, batches[i]);
+
+    const auto expected = straight.State(), actual = resumed.State();
+    ASSERT_EQ(expected.size(), actual.size());
+    for (const auto& [name, tensor] : expected) EXPECT_TRUE(at::equal(tensor, actual.at(name))) << name;
+  }
+}
+
+TEST(SaeTrainer, StateIsACopy) {
+  SaeTrainer trainer = MakeTrainer(SmallRecipe());
+  const auto state = trainer.State();
+  const at::Tensor before = state.at(kDecoder).clone();
+  RandomTensors random(8);
+  for (int i = 0; i < 3; ++i) Train(trainer, random.Normal({8, 6}, at::kFloat));
+  EXPECT_FALSE(at::equal(trainer.parameters().at(kDecoder), before));
+  EXPECT_TRUE(at::equal(state.at(kDecoder), before));
+}
+
+TEST(SaeTrainer, StateWithAFaultIsRefusedAndChangesNothing) {
+  SaeTrainer trainer = MakeTrainer(SmallRecipe());
+  const auto good = trainer.State();
+  for (const auto& [name, tensor] : good) {
+    auto state = good;
+    state[kEncoderBias] = at::ones({20});
+    state.erase(name);
+    try {
+      trainer.Restore(state);
+      ADD_FAILURE() << name << " was not missed";
+    } catch (const c10::ValueError& error) {
+      EXPECT_THAT(error.what(), testing::HasSubstr("'" + name + "' is missing"));
+    }
+    state = good;
+    state[kEncoderBias] = at::ones({20});
+    state[name] = at::zeros({3, 3});
+    EXPECT_THROW(trainer.Restore(state), c10::ValueError) << name;
+  }
+  EXPECT_TRUE(at::equal(trainer.parameters().at(kEncoderBias), at::zeros({20})));
+}
+
+TEST(SaeTrainer, BatchThatIsNotFiniteIsRefusedAndChangesNothing) {
+  SaeTrainer trainer = MakeTrainer(SmallRecipe());
+  RandomTensors random(9);
+  Train(trainer, random.Normal({8, 6}, at::kFloat));
+  const auto before = trainer.State();
+  at::Tensor rows = random.Normal({8, 6}, at::kFloat);
+  rows[3][2] = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_THROW(Train(trainer, rows), c10::ValueError);
+  EXPECT_THROW(Train(trainer, at::zeros({8, 5})), c10::ValueError);
+  EXPECT_THROW(Train(trainer, at::zeros({0, 6})), c10::ValueError);
+  EXPECT_THROW(trainer.Step({at::zeros({8, 6}), at::zeros({7, 6})}), c10::ValueError);
+  for (const auto& [name, tensor] : trainer.State()) EXPECT_TRUE(at::equal(tensor, before.at(name))) << name;
+}
+
+TEST(SaeTrainer, ConstantBatchIsLearnedByTheBias) {
+  SaeTrainer trainer = MakeTrainer(SmallRecipe());
+  const SaeStep step = Train(trainer, at::full({8, 6}, 2.5));
+  EXPECT_LT(step.loss, 1e-10);
+  EXPECT_TRUE(at::allclose(trainer.parameters().at(kDecoderBias), at::full({6}, 2.5)));
+  for (const auto& [name, parameter] : trainer.parameters()) EXPECT_TRUE(at::isfinite(parameter).all().item<bool>());
+}
+
+TEST(SaeTrainer, MeanOfWeightsThatRestIsTheWeights) {
+  TopKRecipe recipe = SmallRecipe();
+  recipe.loop.schedule.warmup_steps = 1;  // The rate of the first step is 0.
+  SaeTrainer trainer = MakeTrainer(recipe);
+  EXPECT_THROW(trainer.AverageParameters(), c10::ValueError);
+  Train(trainer, RandomTensors(4).Normal({8, 6}, at::kFloat));
+  const Parameters means = trainer.AverageParameters();
+  for (const auto& [name, parameter] : trainer.parameters()) {
+    EXPECT_TRUE(at::allclose(means.at(name), parameter, 1e-6, 1e-7)) << name;
+  }
+}
+
+TEST(SaeTrainer, OptionsOutOfRangeAreRefused) {
+  const auto refused = [](void (*change)(SaeTrainerOptions&)) {
+    TopKRecipe recipe = SmallRecipe();
+    change(recipe.loop);
+    EXPECT_THROW(MakeTrainer(recipe), c10::ValueError);
+  };
+  refused([](SaeTrainerOptions& o) { o.schedule.peak = -1; });
+  refused([](SaeTrainerOptions& o) { o.schedule.decay_start = 10; });
+  refused([](SaeTrainerOptions& o) { o.gradient_clip = -1; });
+  refused([](SaeTrainerOptions& o) { o.sparsity_warmup_steps = -1; });
+  refused([](SaeTrainerOptions& o) { o.average_decay = 1; });
+  refused([](SaeTrainerOptions& o) { o.dtype = at::kHalf; });
+}
+
+}  // namespace
+}  // namespace lifescope
