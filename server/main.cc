@@ -37,6 +37,7 @@ int main(int argc, char** argv) {
   lifescope::AddImportHeadCommand(app);
   lifescope::AddPretrainCommand(app);
   lifescope::AddFinetuneCommand(app);
+  lifescope::AddCollectActivationsCommand(app);
   lifescope::AddTrainSaeCommand(app);
   lifescope::AddImportSaeCommand(app);
   lifescope::AddExportSaeCommand(app);

@@ -16,6 +16,7 @@ void AddImportModelCommand(CLI::App& app);
 void AddImportHeadCommand(CLI::App& app);
 void AddPretrainCommand(CLI::App& app);
 void AddFinetuneCommand(CLI::App& app);
+void AddCollectActivationsCommand(CLI::App& app);
 void AddTrainSaeCommand(CLI::App& app);
 void AddImportSaeCommand(CLI::App& app);
 void AddExportSaeCommand(CLI::App& app);

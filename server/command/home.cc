@@ -83,6 +83,9 @@ std::string CardFolder(const std::string& home, const std::string& name) { retur
 std::string ComparisonFolder(const std::string& home, const std::string& name) {
   return Place(home, "comparisons", name);
 }
+std::string ActivationsFolder(const std::string& home, const std::string& name) {
+  return Place(home, "activations", name);
+}
 std::string CheckpointFile(const std::string& home, const std::string& dictionary) {
   const fs::path folder = DictionaryFolder(home, dictionary);
   return folder.parent_path() / ("." + dictionary + ".checkpoint.safetensors");

@@ -1,5 +1,5 @@
-// The home folder of the batch verbs: models, dictionaries, heads, corpora and labels, each <kind>/<name>, and
-// lifescope.db.
+// The home folder of the batch verbs: models, dictionaries, heads, corpora, labels and activations, each <kind>/<name>,
+// and lifescope.db.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -27,6 +27,7 @@ std::string DictionaryFolder(const std::string& home, const std::string& name);
 std::string HeadFolder(const std::string& home, const std::string& name);
 std::string CorpusFolder(const std::string& home, const std::string& name);
 std::string LabelFolder(const std::string& home, const std::string& name);
+std::string ActivationsFolder(const std::string& home, const std::string& name);
 // What evaluate and compare write.
 std::string CardFolder(const std::string& home, const std::string& name);
 std::string ComparisonFolder(const std::string& home, const std::string& name);

@@ -2,7 +2,7 @@
 #include <c10/util/Exception.h>
 
 #include <algorithm>
-#include <cmath>
+#include <cstdio>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -10,237 +10,283 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "google/protobuf/text_format.h"
+#include "server/artifact/artifact.h"
 #include "server/artifact/safetensors.h"
+#include "server/command/activation_sources.h"
 #include "server/command/command.h"
 #include "server/command/end_line.h"
 #include "server/command/home.h"
 #include "server/command/progress_bar.h"
+#include "server/command/sae_recipe.h"
 #include "server/dictionary/files/saelens.h"
-#include "server/dictionary/input_scale.h"
-#include "server/dictionary/training/topk_recipes.h"
-#include "server/training/activation_scale.h"
-#include "server/training/activation_stream.h"
-#include "server/training/saved_state.h"
+#include "server/training/activation_shards.h"
+#include "server/training/sae_curve.h"
+#include "server/training/sae_session.h"
 
 namespace lifescope {
 namespace {
 
 constexpr char kSettings[] = "settings";
-constexpr char kScale[] = "scale";
-constexpr char kTrainerPrefix[] = "trainer.";
-constexpr char kStreamPrefix[] = "stream.";
-// Steps over which the reported figures are averaged.
-constexpr int64_t kReportedSteps = 100;
+constexpr char kSessionPrefix[] = "session.";
+constexpr char kCurvePrefix[] = "curve.";
 
 struct TrainSaeFlags {
-  std::string home, model, corpus, name;
+  std::string home, model, corpus, activations, name, recipe_file;
   std::string hook = "blocks.1.hook_resid_post";
+  std::string base = "dictionary_learning/topk";
   int64_t features = 512;
-  int64_t k = 16;
+  double k = 0;
   int64_t steps = 2000;
   int64_t batch = 1024;
   double learning_rate = 0;
   uint64_t seed = 1;
   int64_t checkpoint_interval = 500;
+  std::vector<std::string> fields;
   bool resume = false;
   int32_t threads = 0;
 };
 
-TopKRecipe RecipeOf(const TrainSaeFlags& flags, int64_t activation_dim) {
-  TopKRecipe recipe = DictionaryLearningTopK(activation_dim, flags.features);
-  recipe.objective.selection.k = static_cast<double>(flags.k);
-  // The reference's schedule is for long runs: warm-up, decay and the patience with silent features keep their share of
-  // a short one.
-  recipe.objective.dead.after = std::min(recipe.objective.dead.after, flags.steps * flags.batch / 10);
-  RateSchedule& schedule = recipe.loop.schedule;
-  if (flags.learning_rate > 0) schedule.peak = flags.learning_rate;
-  schedule.warmup_steps = std::min<int64_t>(schedule.warmup_steps, flags.steps / 20);
-  schedule.decay_start = flags.steps * 4 / 5;
-  schedule.total_steps = flags.steps;
-  recipe.loop.seed = flags.seed;
+v1::SaeRecipe RecipeOf(const TrainSaeFlags& flags) {
+  v1::SaeRecipe recipe;
+  if (!flags.recipe_file.empty()) {
+    recipe = ReadSaeRecipe(flags.recipe_file);
+  } else {
+    v1::SaeDictionaryRecipe& dictionary = *recipe.add_dictionaries();
+    dictionary.set_base(flags.base);
+    dictionary.set_features(flags.features);
+    if (flags.k > 0) dictionary.set_k(flags.k);
+    if (flags.learning_rate > 0) dictionary.set_learning_rate(flags.learning_rate);
+    recipe.set_steps(flags.steps);
+    recipe.set_batch_rows(flags.batch);
+    recipe.set_seed(flags.seed);
+    recipe.set_checkpoint_interval(flags.checkpoint_interval);
+  }
+  SetDictionaryFields(flags.fields, recipe);
+  CompleteSaeRecipe(flags.name, flags.hook, recipe);
   return recipe;
 }
 
-ActivationStreamOptions StreamOptions(const TrainSaeFlags& flags) {
-  ActivationStreamOptions options;
-  options.buffer_rows = std::max(options.buffer_rows, 2 * flags.batch);
-  options.seed = flags.seed;
-  return options;
+OpenedActivations OpenActivations(const TrainSaeFlags& flags, const v1::SaeRecipe& recipe) {
+  if (flags.activations.empty()) {
+    TORCH_CHECK_VALUE(!flags.model.empty() && !flags.corpus.empty(),
+                      "nothing to train on: expected --model and --corpus, or --activations");
+    return OpenActivationStream(flags.home, flags.model, flags.corpus, SitesOf(recipe), StreamOptionsOf(recipe));
+  }
+  TORCH_CHECK_VALUE(flags.corpus.empty(), "--activations and --corpus: expected one of them");
+  const auto stream = std::make_shared<ShardStream>(ActivationsFolder(flags.home, flags.activations),
+                                                    recipe.buffer_rows(), recipe.seed());
+  nlohmann::json origin = nlohmann::json::parse(stream->shards().origin);
+  origin["activations"] = flags.activations;
+  origin["activations_digest"] = stream->shards().digest;
+  return {stream, origin.dump()};
 }
 
-// Means over the last steps: one batch says little about how many features fire.
-class Report {
- public:
-  void Add(const SaeStep& step) {
-    steps_.push_back(step);
-    if (static_cast<int64_t>(steps_.size()) > kReportedSteps) steps_.erase(steps_.begin());
-  }
-  std::string Text() const {
-    double loss = 0, fvu = 0, l0 = 0;
-    for (const SaeStep& step : steps_) {
-      loss += step.loss;
-      fvu += step.fvu;
-      l0 += step.l0;
-    }
-    const auto count = static_cast<double>(steps_.size());
-    return absl::StrFormat("loss %.4f  FVU %.4f  L0 %.1f  dead %d", loss / count, fvu / count, l0 / count,
-                           steps_.back().dead_feature_count);
-  }
+std::string ToText(const v1::SaeRecipe& recipe) {
+  std::string text;
+  google::protobuf::TextFormat::PrintToString(recipe, &text);
+  return text;
+}
 
- private:
-  std::vector<SaeStep> steps_;
-};
-
-// A run in progress, and its checkpoint: trainer, place in the stream and scale, all to the bit.
+// A training in progress, and its checkpoint: trainers, place in the stream, scales and curves, all to the bit.
 class SaeRun {
  public:
   explicit SaeRun(const TrainSaeFlags& flags)
       : flags_(flags),
-        folder_(DictionaryFolder(flags.home, flags.name)),
-        checkpoint_(CheckpointFile(flags.home, flags.name)),
-        model_(OpenModel(flags.home, flags.model)),
-        corpus_(OpenCorpus(flags.home, flags.corpus)) {
-    CheckSameVocabulary(model_, corpus_);
-    TORCH_CHECK_VALUE(flags.k <= flags.features, "--k ", flags.k, ", expected at most --features ", flags.features);
-    stream_ = std::make_unique<ActivationStream>(
-        std::vector<StreamedModel>{{model_.transformer, {HookPoint::Parse(flags.hook)}}}, corpus_.corpus,
-        StreamOptions(flags));
-    int64_t width = 1;
-    for (const int64_t size : ShapeAt(HookPoint::Parse(flags.hook), model_.transformer->hyperparameters()))
-      width *= size;
-    const TopKRecipe recipe = RecipeOf(flags, width);
-    objective_ = std::make_shared<TopKObjective>(recipe.objective);
-    trainer_ = std::make_unique<SaeTrainer>(objective_, recipe.loop);
+        recipe_(RecipeOf(flags)),
+        checkpoint_(CheckpointFile(flags.home, recipe_.dictionaries(0).name())),
+        opened_(OpenActivations(flags, recipe_)) {
     const bool has_checkpoint = std::filesystem::exists(checkpoint_);
-    if (flags.resume) {
-      TORCH_CHECK_VALUE(has_checkpoint, "--resume: no checkpoint ", checkpoint_);
-      Load();
-    } else {
-      TORCH_CHECK_VALUE(!has_checkpoint, "an unfinished run of this name left ", checkpoint_,
-                        ": go on with --resume, or remove that file");
-      scale_ = EstimateScale(ActivationScale::kUnitMeanSquare, stream_->Peek(StreamOptions(flags).buffer_rows));
+    TORCH_CHECK_VALUE(flags.resume == has_checkpoint,
+                      flags.resume ? "--resume: no checkpoint " : "an unfinished run of this name left ", checkpoint_,
+                      flags.resume ? "" : ": go on with --resume, or remove that file");
+    // A run that was killed while it ended has some of its dictionaries.
+    for (const v1::SaeDictionaryRecipe& dictionary : recipe_.dictionaries()) {
+      if (!flags.resume) PrepareNewArtifact(DictionaryFolder(flags.home, dictionary.name()));
     }
+    session_ = std::make_unique<SaeSession>(opened_.source, PlansOf(recipe_, opened_.source->sites()),
+                                            SaeSessionOptions{recipe_.batch_rows(), recipe_.buffer_rows()});
+    curves_.assign(static_cast<size_t>(recipe_.dictionaries_size()), SaeCurve(recipe_.steps()));
+    if (flags.resume) Load();
   }
 
+  int64_t steps() const { return recipe_.steps(); }
+
   void Train(ProgressBar& bar) {
-    while (trainer_->step_count() < flags_.steps) {
-      const at::Tensor rows = stream_->Next(flags_.batch) * scale_;
-      const SaeStep step = trainer_->Step({rows, rows});
-      TORCH_CHECK_VALUE(std::isfinite(step.loss), "the loss of step ", trainer_->step_count(), " is ", step.loss,
-                        ": choose a smaller --learning-rate");
-      report_.Add(step);
-      bar.Update(trainer_->step_count(), report_.Text());
-      const bool done = trainer_->step_count() == flags_.steps;
-      if (!done && trainer_->step_count() % flags_.checkpoint_interval == 0) Save();
+    const Stopwatch stopwatch;
+    const int64_t first = session_->step_count();
+    while (session_->step_count() < recipe_.steps()) {
+      const std::vector<SaeStep> done = session_->Step();
+      const int64_t step = session_->step_count();
+      std::vector<std::string> figures;
+      for (size_t i = 0; i < curves_.size(); ++i) {
+        curves_[i].Add(step, done[i]);
+        figures.push_back(Figures(i));
+      }
+      const double rows = static_cast<double>((step - first) * recipe_.batch_rows());
+      bar.Update(step, absl::StrFormat("%s  %.0f rows/s", absl::StrJoin(figures, " | "), rows / stopwatch.Seconds()));
+      // Also after the last step: a run that is killed while it ends goes on from there.
+      if (step % recipe_.checkpoint_interval() == 0 || step == recipe_.steps()) Save();
     }
   }
 
   void Finish(double seconds) {
-    DictionaryWeights weights =
-        FoldInputScale(objective_->Export(trainer_->parameters(), trainer_->state()), scale_, FeatureUnits::kOfRows);
-    for (auto& [name, tensor] : weights.tensors) tensor = tensor.to(at::kFloat);
-    WriteSaeLens(folder_, weights, {flags_.model, flags_.hook});
+    for (int i = 0; i < recipe_.dictionaries_size(); ++i) {
+      const v1::SaeDictionaryRecipe& dictionary = recipe_.dictionaries(i);
+      const std::string folder = DictionaryFolder(flags_.home, dictionary.name());
+      if (!std::filesystem::exists(folder)) {
+        WriteSaeLens(folder, session_->Export(static_cast<size_t>(i)),
+                     {ModelName(), absl::StrJoin(dictionary.reads(), "+"), dictionary.predicts()});
+      }
+      WriteProvenance(folder, static_cast<size_t>(i));
+      const LoadedDictionary written = OpenDictionary(flags_.home, dictionary.name());
+      PrintEndLine(
+          folder,
+          absl::StrFormat(
+              "%d features, %s, %s of model %s; %d steps, %.1f epochs of %d rows; %s", dictionary.features(),
+              dictionary.base(), absl::StrJoin(dictionary.reads(), "+"), ModelName(), session_->step_count(),
+              static_cast<double>(opened_.source->rows_served()) / static_cast<double>(opened_.source->epoch_rows()),
+              opened_.source->epoch_rows(), Figures(static_cast<size_t>(i))),
+          written.digest, seconds);
+    }
     std::filesystem::remove(checkpoint_);
-    const LoadedDictionary written = OpenDictionary(flags_.home, flags_.name);
-    PrintEndLine(
-        folder_,
-        absl::StrFormat("%d features, k %d, %s of model %s; %d steps, %.1f epochs of %d rows; %s", flags_.features,
-                        flags_.k, flags_.hook, flags_.model, trainer_->step_count(),
-                        static_cast<double>(stream_->rows_served()) / static_cast<double>(stream_->epoch_rows()),
-                        stream_->epoch_rows(), report_.Text()),
-        written.digest, seconds);
   }
 
  private:
-  // What a resumed run must agree on.
-  nlohmann::json Settings() const {
-    return {{"model", model_.digest}, {"corpus", corpus_.corpus->digest()},
-            {"hook", flags_.hook},    {"features", flags_.features},
-            {"k", flags_.k},          {"steps", flags_.steps},
-            {"batch", flags_.batch},  {"learning_rate", flags_.learning_rate},
-            {"seed", flags_.seed}};
+  std::string ModelName() const {
+    const auto origin = nlohmann::json::parse(opened_.origin);
+    return origin.contains("models") ? origin["models"][0]["name"].get<std::string>() : "";
   }
 
-  void CheckSettings(const nlohmann::json& stored) const {
-    const nlohmann::json settings = Settings();
-    for (const auto& [name, expected] : settings.items()) {
-      TORCH_CHECK_VALUE(stored.value(name, nlohmann::json()) == expected, "--resume: the stopped run had ", name, " ",
-                        stored.value(name, nlohmann::json()).dump(), ", this one has ", expected.dump());
-    }
+  std::string Figures(size_t index) const {
+    const SaeStep mean = curves_[index].Recent();
+    const std::string name = curves_.size() > 1 ? recipe_.dictionaries(static_cast<int>(index)).name() + " " : "";
+    return absl::StrFormat("%sloss %.4f  FVU %.4f  L0 %.1f  dead %d", name, mean.loss, mean.fvu, mean.l0,
+                           mean.dead_feature_count);
+  }
+
+  // Beside the weights: what they were trained by and on, and how it went.
+  void WriteProvenance(const std::string& folder, size_t index) const {
+    const v1::SaeDictionaryRecipe& dictionary = recipe_.dictionaries(static_cast<int>(index));
+    v1::SaeRecipe own = recipe_;
+    own.clear_dictionaries();
+    *own.add_dictionaries() = dictionary;
+    const SaeSession::Scales& scales = session_->scales(index);
+    const nlohmann::json training{{"recipe", ToText(own)},
+                                  {"origin", nlohmann::json::parse(opened_.origin)},
+                                  {"input_scales", scales.input},
+                                  {"target_scales", scales.target},
+                                  {"trained_together", recipe_.dictionaries_size()}};
+    WriteFileAtomically(folder + "/training.json", training.dump(2) + "\n");
+    WriteFileAtomically(folder + "/training.csv", curves_[index].ToCsv());
+    WriteFileAtomically(folder + "/training.svg", curves_[index].ToSvg(dictionary.name()));
+  }
+
+  // What a resumed run must agree on.
+  nlohmann::json Settings() const {
+    return {{"recipe", ToText(recipe_)}, {"origin", nlohmann::json::parse(opened_.origin)}};
   }
 
   void Save() const {
     SavedState state;
-    PutUnder(kTrainerPrefix, trainer_->State(), state);
-    PutUnder(kStreamPrefix, stream_->State(), state);
-    state[kScale] = at::tensor({scale_}, at::kDouble);
+    PutUnder(kSessionPrefix, session_->State(), state);
+    for (size_t i = 0; i < curves_.size(); ++i) PutUnder(absl::StrCat(kCurvePrefix, i, "."), curves_[i].State(), state);
     WriteSafetensors(checkpoint_, state, {{kSettings, Settings().dump()}});
   }
 
   void Load() {
     const SafetensorsFile file = SafetensorsFile::Open(checkpoint_);
-    const auto settings = file.metadata().find(kSettings);
-    TORCH_CHECK_VALUE(settings != file.metadata().end(), checkpoint_, ": not a checkpoint of train-sae");
-    CheckSettings(nlohmann::json::parse(settings->second));
+    const auto stored = file.metadata().find(kSettings);
+    TORCH_CHECK_VALUE(stored != file.metadata().end(), checkpoint_, ": not a checkpoint of train-sae");
+    const nlohmann::json settings = Settings(), then = nlohmann::json::parse(stored->second);
+    for (const auto& [name, expected] : settings.items()) {
+      TORCH_CHECK_VALUE(then.value(name, nlohmann::json()) == expected, "--resume: the stopped run had ", name, " ",
+                        then.value(name, nlohmann::json()).dump(), ", this one has ", expected.dump());
+    }
     const SavedState state = ReadState(file);
-    trainer_->Restore(Under(kTrainerPrefix, state));
-    stream_->Restore(Under(kStreamPrefix, state));
-    scale_ = SavedTensor(state, kScale, at::kDouble).item<double>();
+    session_->Restore(Under(kSessionPrefix, state));
+    for (size_t i = 0; i < curves_.size(); ++i) curves_[i].Restore(Under(absl::StrCat(kCurvePrefix, i, "."), state));
   }
 
   const TrainSaeFlags flags_;
-  const std::string folder_, checkpoint_;
-  const OpenedModel model_;
-  const OpenedCorpus corpus_;
-  std::unique_ptr<ActivationStream> stream_;
-  std::shared_ptr<const TopKObjective> objective_;
-  std::unique_ptr<SaeTrainer> trainer_;
-  double scale_ = 1;
-  Report report_;
+  const v1::SaeRecipe recipe_;
+  const std::string checkpoint_;
+  const OpenedActivations opened_;
+  std::unique_ptr<SaeSession> session_;
+  std::vector<SaeCurve> curves_;
 };
 
 void TrainSae(const TrainSaeFlags& flags) {
   const Stopwatch stopwatch;
-  PrepareNewArtifact(DictionaryFolder(flags.home, flags.name));
   PrepareCompute(flags.threads);
   SaeRun run(flags);
   {
-    ProgressBar bar("train-sae", flags.steps);
+    ProgressBar bar("train-sae", run.steps());
     run.Train(bar);
   }
   run.Finish(stopwatch.Seconds());
+}
+
+void ListRecipes() {
+  for (const PublishedSaeRecipe& recipe : PublishedSaeRecipes()) {
+    std::printf("%-32s %s\n", recipe.name.c_str(), recipe.reference.c_str());
+  }
 }
 
 }  // namespace
 
 void AddTrainSaeCommand(CLI::App& app) {
   auto flags = std::make_shared<TrainSaeFlags>();
-  CLI::App* verb = app.add_subcommand("train-sae", "Train a TopK sparse autoencoder on a model's activations");
+  CLI::App* verb = app.add_subcommand("train-sae", "Train sparse autoencoders on a model's activations");
   AddHomeOption(*verb, flags->home);
-  verb->add_option("--model", flags->model, "Model to read activations from")->required();
-  verb->add_option("--corpus", flags->corpus, "Corpus to run the model on (its training split)")->required();
-  verb->add_option("--name", flags->name, "Name of the new dictionary")->required();
-  verb->add_option("--hook", flags->hook, "Hook point whose activations are learnt")->capture_default_str();
-  const auto add = [&](const char* flag, int64_t& value, const char* help) {
-    verb->add_option(flag, value, help)->check(CLI::PositiveNumber)->capture_default_str();
+  verb->add_option("--model", flags->model, "Model to read activations from");
+  verb->add_option("--corpus", flags->corpus, "Corpus to run the model on (its training split)");
+  verb->add_option("--activations", flags->activations,
+                   "Shards of collect-activations, in place of --model and --corpus");
+  verb->add_option("--name", flags->name, "Name of the new dictionary, when the recipe does not say it");
+  CLI::Option* recipe = verb->add_option("--recipe", flags->recipe_file,
+                                         "A file with a SaeRecipe: one or several dictionaries on one stream")
+                            ->check(CLI::ExistingFile);
+  verb->add_option("--hook", flags->hook, "Hook point that a dictionary without 'reads' learns")->capture_default_str();
+  const auto add = [&](const char* flag, auto& value, const char* help) {
+    verb->add_option(flag, value, help)->check(CLI::PositiveNumber)->capture_default_str()->excludes(recipe);
   };
+  verb->add_option("--base", flags->base, "Published recipe that is followed; --list-recipes names them")
+      ->capture_default_str()
+      ->excludes(recipe);
   add("--features", flags->features, "Features of the dictionary");
-  add("--k", flags->k, "Active features of a row");
+  verb->add_option("--k", flags->k, "Active features of a row; 0: the recipe's")
+      ->check(CLI::NonNegativeNumber)
+      ->excludes(recipe);
   add("--steps", flags->steps, "Optimiser steps");
   add("--batch", flags->batch, "Rows of a step");
   add("--checkpoint-every", flags->checkpoint_interval, "Steps between checkpoints");
-  verb->add_option("--learning-rate", flags->learning_rate, "0: 2e-4 / sqrt(features / 16384)")
+  verb->add_option("--learning-rate", flags->learning_rate, "0: the recipe's")
       ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  verb->add_option("--seed", flags->seed, "Seed of weights and order")->capture_default_str();
+      ->excludes(recipe);
+  verb->add_option("--seed", flags->seed, "Seed of weights and order")->capture_default_str()->excludes(recipe);
+  verb->add_option("--set", flags->fields,
+                   "FIELD=VALUE of SaeDictionaryRecipe for every dictionary, as often as wanted")
+      ->allow_extra_args(false);
   verb->add_flag("--resume", flags->resume,
                  "Go on from the checkpoint of a stopped run, with the same flags: the result is the same to the bit, "
                  "given as many threads");
+  verb->add_flag_callback(
+      "--list-recipes",
+      [] {
+        ListRecipes();
+        throw CLI::Success();
+      },
+      "Name the published recipes and stop");
   AddThreadsOption(*verb, flags->threads);
   verb->footer(
-      "Example:\n  lifescoped train-sae --home my-home --model small --corpus world --name small-resid1 --features 512 "
-      "--k 16");
+      "The fields of a recipe are described in docs/dictionaries.md.\n"
+      "Examples:\n"
+      "  lifescoped train-sae --home my-home --model small --corpus world --name small-resid1 --features 512 --k 16\n"
+      "  lifescoped train-sae --home my-home --model small --corpus world --recipe family.textproto");
   verb->callback([flags] { TrainSae(*flags); });
 }
 
