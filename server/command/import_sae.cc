@@ -52,9 +52,9 @@ void CheckFits(const ImportSaeFlags& flags, const DictionaryInfo& info, const Di
     TORCH_CHECK_VALUE(found == expected, flags.from, ": ", does, " vectors of ", found, ", expected ", expected,
                       ", the width of ", point, " of model ", info.model);
   };
-  check(info.hook_point, weights.tensors.at("W_enc").size(0), "reads");
-  check(info.output_hook_point.empty() ? info.hook_point : info.output_hook_point, weights.tensors.at("W_dec").size(1),
-        "writes");
+  const DictionaryWidths widths = WidthsOf(weights);
+  check(info.hook_point, widths.input, "reads");
+  check(info.output_hook_point.empty() ? info.hook_point : info.output_hook_point, widths.output, "writes");
 }
 
 void ImportSae(const ImportSaeFlags& flags) {

@@ -117,6 +117,22 @@ TEST(FileExport, SaysWhereADictionaryBelongs) {
   }
 }
 
+TEST(FileExport, WhatOnlyLifescopeComputesIsRefused) {
+  RandomTensors random(4);
+  DictionaryWeights weights{"gradient_pursuit", {}};
+  weights.tensors["W_dec"] = random.Normal({8, 4});
+  weights.tensors["b_dec"] = random.Normal({4});
+  weights.k = 2;
+  for (const std::string& name : FormatNames()) {
+    try {
+      ExportDictionary(TemporaryFolder() + "/exported", ParseFormat(name), weights, {"m", "blocks.0.hook_resid_post"});
+      FAIL() << name << ": was written";
+    } catch (const c10::ValueError& error) {
+      EXPECT_THAT(error.what(), HasSubstr(name + " cannot hold architecture 'gradient_pursuit'"));
+    }
+  }
+}
+
 TEST(FileExport, AHomeKeepsWhatSaeLensHasNoNameFor) {
   for (const GoldenFile& file : GoldenFiles()) {
     if (file.folder != "sparsify/skip_transcoder") continue;

@@ -3,6 +3,7 @@
 #include <c10/util/Exception.h>
 
 #include <filesystem>
+#include <set>
 
 #include "server/dictionary/files/dictionary_learning.h"
 #include "server/dictionary/files/gemma_scope.h"
@@ -88,6 +89,10 @@ StoredDictionary ImportDictionary(const std::string& path, DictionaryFormat form
 
 void ExportDictionary(const std::string& folder, DictionaryFormat format, const DictionaryWeights& weights,
                       const DictionaryInfo& info) {
+  // What other programs know: all else only lifescope computes.
+  const std::set<std::string> exchanged{"standard", "gated", "jumprelu", "topk"};
+  TORCH_CHECK_VALUE(exchanged.count(weights.architecture) > 0, FormatName(format), " cannot hold architecture '",
+                    weights.architecture, "', which only lifescope reads");
   Find(format).write(folder, weights, info);
 }
 
