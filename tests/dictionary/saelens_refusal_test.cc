@@ -54,7 +54,7 @@ std::vector<Fault> Faults() {
       {"UnknownDtype", [](auto& f) { f.config["dtype"] = "int8"; }, {"'dtype' is \"int8\"", "float32"}},
       {"UnknownArchitecture",
        [](auto& f) { f.config["architecture"] = "temporal"; },
-       {"architecture 'temporal' is not supported; supported: batchtopk, gated, "}},
+       {"architecture 'temporal' is not supported; supported: batchtopk, codebook, codebook_euclidean, gated, "}},
       {"NoHookPoint", [](auto& f) { f.config["metadata"].erase("hook_name"); }, {"metadata", "'hook_name' is missing"}},
       {"OneHead", [](auto& f) { f.config["metadata"]["hook_head_index"] = 3; }, {"'hook_head_index' is 3"}},
       {"MetadataNotAnObject", [](auto& f) { f.config["metadata"] = 1; }, {"metadata is 1", "an object"}},
