@@ -83,7 +83,12 @@ StoredDictionary ReadSaeLens(const std::string& folder) {
   CheckWeights(weights, root / kWeightsFile);
   std::vector<std::string> files{root / kConfigFile, root / kWeightsFile};
   // The decoder norms that selection was trained with are those before the input factor is folded.
-  if (config.rescale_acts_by_decoder_norm) weights = FoldDecoderNorm(std::move(weights));
+  if (config.rescale_acts_by_decoder_norm) {
+    const at::Tensor threshold = config.has_one_threshold ? weights.tensors.at("threshold") : at::Tensor();
+    weights = FoldDecoderNorm(std::move(weights));
+    // That of batchtopk is compared with products with the norm already.
+    if (threshold.defined()) weights.tensors["threshold"] = threshold.to(at::kDouble);
+  }
   if (config.normalisation == "expected_average_only_in") {
     TORCH_CHECK_VALUE(fs::exists(root / kScalerFile), (root / kConfigFile).string(),
                       ": key 'normalize_activations' is \"expected_average_only_in\", but there is no ", kScalerFile,
