@@ -126,7 +126,9 @@ void ExpectClose(const at::Tensor& actual, const at::Tensor& expected, double ab
   const at::Tensor e = expected.detach().to(at::kCPU, at::kDouble).flatten();
   const at::Tensor difference = (a - e).abs();
   const at::Tensor allowed = e.abs() * relative + absolute;
-  const int64_t i = (difference / allowed).argmax().item<int64_t>();
+  // No difference is within no allowance; 0 / 0 would hide the other elements.
+  const at::Tensor share = (difference / allowed).masked_fill(difference == 0, 0);
+  const int64_t i = share.argmax().item<int64_t>();
   const double worst = difference[i].item<double>(), limit = allowed[i].item<double>();
   Log().Add(family, worst, limit, absolute, relative);
   EXPECT_TRUE(worst <= limit) << family << ": element " << i << " is " << a[i].item<double>() << ", expected "
