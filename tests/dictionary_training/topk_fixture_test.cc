@@ -125,7 +125,7 @@ FixtureCase OaiTopK() {
   const double deviation = (data - data.mean(0)).square().mean().item<double>();
   TopKRecipe recipe = OpenAiTopK(32, 128, deviation);
   recipe.objective.auxk.k = hyper["auxk"];
-  recipe.objective.dead = {DeadRule::Unit::kSteps, hyper["dead_steps_threshold"], false, true};
+  recipe.objective.dead = {DeadRule::Unit::kSteps, hyper["dead_steps_threshold"], false, true, true};
   recipe.objective.bias_start = TopKOptions::BiasStart::kZero;
   recipe.loop.average_decay = hyper["ema_multiplier"];
   FixtureCase result = CaseOf(fixture, "oai_topk_auxk", kOpenAi, recipe);

@@ -14,7 +14,8 @@ at::Tensor CountFiring(const DeadRule& rule, int64_t rows, const at::Tensor& fir
   const at::Tensor& before = state.at(kSinceFired);
   const at::Tensor counts = at::bincount(fired, /*weights=*/{}, before.numel());
   next[kFireCount] = state.at(kFireCount) + counts;
-  next[kSinceFired] = (before + (rule.unit == DeadRule::Unit::kRows ? rows : 1)).masked_fill(counts > 0, 0);
+  const int64_t batch = rule.unit == DeadRule::Unit::kRows ? rows : 1;
+  next[kSinceFired] = (before + batch).masked_fill(counts > 0, rule.counts_firing_batch ? batch : 0);
   return DeadFeatures(rule, rule.counts_batch_first ? next[kSinceFired] : before);
 }
 

@@ -18,6 +18,8 @@ struct DeadRule {
   bool inclusive = true;
   // Whether the batch at hand counts before the dead are determined.
   bool counts_batch_first = true;
+  // Whether the batch in which a feature fired counts as one since it fired (OpenAI).
+  bool counts_firing_batch = false;
 };
 
 // Counts a batch: `fired` INT64 holds a feature once per row in which it fired. Writes kSinceFired and kFireCount of

@@ -36,6 +36,10 @@ DenseErrors ReconstructDense(const at::Tensor& acts, const at::Tensor& decoder, 
   return result;
 }
 
+double ActiveEntries(const SparseActivations& selected) {
+  return static_cast<double>((selected.values > 0).sum().item<int64_t>());
+}
+
 double WeightedSquaredError(const NestedErrors& nested, const Prefixes& prefixes) {
   double sum = 0;
   for (size_t i = 0; i < nested.errors.size(); ++i) sum += prefixes.weights[i] * SquaredNorm(nested.errors[i]);
@@ -105,13 +109,16 @@ void TopKObjective::InitialiseFromRows(const TrainingRows& rows, Parameters& p) 
   if (is_transcoder() && options_.has_encoder_bias) p[kEncoderBias] = -p.at(kEncoder).mv(rows.input.mean(0));
 }
 
-at::Tensor TopKObjective::Advance(const SparseActivations& scores, const ObjectiveState& state, int64_t step,
-                                  ObjectiveState& next) const {
+at::Tensor TopKObjective::Advance(const SparseActivations& scores, const SparseActivations& fired,
+                                  const ObjectiveState& state, int64_t step, ObjectiveState& next) const {
   const auto smallest = SmallestActive(scores, options_.selection.over != Over::kBatch);
   next[kInferenceThreshold] = at::scalar_tensor(
       NextThreshold(options_.threshold, state.at(kInferenceThreshold).item<double>(), smallest, step), at::kDouble);
-  const at::Tensor fired = scores.features.to(at::kLong).masked_select(scores.values > options_.fires_above);
-  return CountFiring(options_.dead, scores.rows(), fired, state, next);
+  at::Tensor features = fired.features.to(at::kLong);
+  if (options_.selection.over != Over::kGroups) {
+    features = features.masked_select(fired.values > options_.fires_above);
+  }
+  return CountFiring(options_.dead, scores.rows(), features, state, next);
 }
 
 DifferentiableLoss TopKObjective::Loss(const Parameters& p, const ObjectiveState& state, const TrainingRows& rows,
@@ -124,26 +131,30 @@ DifferentiableLoss TopKObjective::Loss(const Parameters& p, const ObjectiveState
   at::Tensor target = rows.target - decoder_bias;
   if (options_.has_skip) target = target - rows.input.mm(p.at(kSkip).t());
   const Prefixes prefixes = PrefixesAt(options_.prefixes, options_.feature_count, context.step);
-  const DenseErrors errors = ReconstructDense(pre.masked_fill(~selected, 0), decoder, target, prefixes);
+  // relu(pre), whose gradient is that of pre: only GroupMax selects where they differ.
+  const at::Tensor values = pre - pre.detach().clamp_max(0);
+  const DenseErrors errors = ReconstructDense(values.masked_fill(~selected, 0), decoder, target, prefixes);
 
   DifferentiableLoss loss;
-  const SparseActivations kept = KeepWhere(scores, selected);
-  const at::Tensor dead = Advance(kept, state, context.step, loss.next_state);
+  const SparseActivations kept = KeepWhere(scores.relu(), selected);
+  const bool has_multi = options_.multi_topk_weight > 0;
+  const at::Tensor more = has_multi ? SelectDense(Over::kRow, MultiTopK(context.step), scores) : selected;
+  const SparseActivations fired = has_multi ? KeepWhere(scores, more) : kept;
+  const at::Tensor dead = Advance(kept, fired, state, context.step, loss.next_state);
   const double factor = options_.error_factor * FactorOf(options_.scale, rows.target);
   const at::Tensor reconstruction = errors.weighted * factor;
   const at::Tensor auxiliary =
       AuxKLoss(options_.auxk, {dead.to(pre.device()), errors.error, rows.target, norm}, pre, decoder, decoder_bias);
   loss.total = reconstruction + options_.auxk.coefficient * auxiliary;
   loss.terms = {{"reconstruction", reconstruction.item<double>()}, {"auxiliary", auxiliary.item<double>()}};
-  if (options_.multi_topk_weight > 0) {
-    const at::Tensor more = SelectDense(Over::kRow, MultiTopK(context.step), scores);
-    const at::Tensor values = options_.multi_topk_trains_encoder ? pre : pre.detach();
+  if (has_multi) {
+    const at::Tensor given = options_.multi_topk_trains_encoder ? values : values.detach();
     const Prefixes whole{{options_.feature_count}, {1}};
-    const at::Tensor multi = ReconstructDense(values.masked_fill(~more, 0), decoder, target, whole).weighted * factor;
+    const at::Tensor multi = ReconstructDense(given.masked_fill(~more, 0), decoder, target, whole).weighted * factor;
     loss.total = loss.total + options_.multi_topk_weight * multi;
     loss.terms["multi_topk"] = multi.item<double>();
   }
-  loss.figures = {SquaredNorm(errors.error), static_cast<double>(kept.features.numel()), dead.numel()};
+  loss.figures = {SquaredNorm(errors.error), ActiveEntries(kept), dead.numel()};
   return loss;
 }
 
@@ -164,7 +175,10 @@ Evaluation TopKObjective::Evaluate(const Parameters& p, const ObjectiveState& st
   Evaluation result;
   const SparseActivations scores =
       SelectSparse(options_.selection.over, KAt(options_.selection, context.step), input, score_encoder, score_bias);
-  const at::Tensor dead = Advance(scores, state, context.step, result.next_state);
+  const bool has_multi = options_.multi_topk_weight > 0;
+  const SparseActivations more =
+      has_multi ? SelectSparse(Over::kRow, MultiTopK(context.step), input, score_encoder, score_bias) : scores;
+  const at::Tensor dead = Advance(scores, more, state, context.step, result.next_state);
   const Prefixes prefixes = PrefixesAt(options_.prefixes, options_.feature_count, context.step);
   const NestedErrors nested = ReconstructNested(to_pre_activations(scores), decoder, target, prefixes);
   const at::Tensor& error = nested.errors.back();
@@ -178,11 +192,9 @@ Evaluation TopKObjective::Evaluate(const Parameters& p, const ObjectiveState& st
                           options_.auxk.detach_error ? at::Tensor() : auxiliary.output_gradient, decoder, input, sums);
   result.terms = {{"reconstruction", factor * WeightedSquaredError(nested, prefixes)}, {"auxiliary", auxiliary.loss}};
   result.loss = result.terms["reconstruction"] + options_.auxk.coefficient * auxiliary.loss;
-  if (options_.multi_topk_weight > 0) {
-    const SparseActivations more =
-        to_pre_activations(SelectSparse(Over::kRow, MultiTopK(context.step), input, score_encoder, score_bias));
+  if (has_multi) {
     const Prefixes whole{{options_.feature_count}, {1}};
-    const NestedErrors multi = ReconstructNested(more, decoder, target, whole);
+    const NestedErrors multi = ReconstructNested(to_pre_activations(more), decoder, target, whole);
     common = common + BackpropagateNested(multi, whole, factor * options_.multi_topk_weight, {}, decoder,
                                           options_.multi_topk_trains_encoder ? input : at::Tensor(), sums);
     result.terms["multi_topk"] = factor * WeightedSquaredError(multi, whole);
@@ -199,7 +211,7 @@ Evaluation TopKObjective::Evaluate(const Parameters& p, const ObjectiveState& st
   if (options_.has_encoder_bias) gradient[kEncoderBias] = sums.encoder_bias;
   gradient[kEncoder] = sums.encoder;
   gradient[kDecoder] = sums.decoder;
-  result.figures = {SquaredNorm(error), static_cast<double>(scores.features.numel()), dead.numel()};
+  result.figures = {SquaredNorm(error), ActiveEntries(scores), dead.numel()};
   return result;
 }
 

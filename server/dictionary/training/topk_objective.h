@@ -35,7 +35,8 @@ struct TopKOptions {
   double error_factor = 1;
   PrefixOptions prefixes;
   AuxKOptions auxk;
-  // Weight of the error of a second reconstruction, from 4 k features of each row (Multi-TopK); 0: none.
+  // Weight of the error of a second reconstruction, from 4 k features of each row (Multi-TopK); 0: none. With one, all
+  // that are selected for it count as fired (sparsify).
   double multi_topk_weight = 0;
   bool multi_topk_trains_encoder = true;
 
@@ -55,7 +56,7 @@ struct TopKOptions {
 
 // TopK (Gao et al. 2024), BatchTopK (Bussmann et al. 2024), GroupMax, Matryoshka (Bussmann et al. 2025) and their
 // transcoders:
-//   pre = encoder (x - decoder_bias) + encoder_bias,  f = pre where it is selected and above 0, else 0,
+//   pre = encoder (x - decoder_bias) + encoder_bias,  f = relu(pre) where it is selected, else 0,
 //   loss = sum over prefixes m of weight * error(f[:m]) + auxk + multi_topk_weight * error(f of 4 k features),
 //   error(f) = |target - (f decoder + decoder_bias + skip x)|^2, scaled.
 // Terms: "reconstruction", the weighted errors of the prefixes; "auxiliary"; with its weight, "multi_topk".
@@ -87,9 +88,10 @@ class TopKObjective final : public Objective {
   // Norms of decoder directions, as constants, when selection looks at them; else undefined.
   at::Tensor SelectionNorm(const Parameters& parameters) const;
   double MultiTopK(int64_t step) const;
-  // Counters and threshold of the next state, from the selected scores. Returns the dead features.
-  at::Tensor Advance(const SparseActivations& scores, const ObjectiveState& state, int64_t step,
-                     ObjectiveState& next) const;
+  // Threshold and counters of the next state: from the selected scores, and from those that count as fired. Returns the
+  // dead features.
+  at::Tensor Advance(const SparseActivations& scores, const SparseActivations& fired, const ObjectiveState& state,
+                     int64_t step, ObjectiveState& next) const;
 
   TopKOptions options_;
 };

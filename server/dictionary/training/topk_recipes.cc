@@ -151,7 +151,7 @@ TopKRecipe OpenAiTopK(int64_t input_dim, int64_t feature_count, double mean_squa
   objective.error_factor = 1 / mean_squared_deviation;
   objective.auxk.k = 256;
   objective.auxk.bias = AuxKOptions::Bias::kBothSides;
-  objective.dead = {DeadRule::Unit::kRows, 10'000'000, false, true};
+  objective.dead = {DeadRule::Unit::kRows, 10'000'000, false, true, true};
   objective.fires_above = 1e-3;
   objective.bias_start = TopKOptions::BiasStart::kGeometricMedian;
   recipe.loop.schedule.peak = 1e-4;

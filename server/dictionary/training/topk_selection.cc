@@ -24,7 +24,7 @@ SparseActivations SelectGroups(double k, const at::Tensor& rows, const at::Tenso
   for (int64_t row = 0; row < rows.size(0); row += kRowsAtOnce) {
     const int64_t count = std::min(kRowsAtOnce, rows.size(0) - row);
     const at::Tensor scores = at::addmm(bias, rows.narrow(0, row, count), encoder.t());
-    parts.push_back(KeepWhere(scores, SelectDense(Over::kGroups, k, scores)));
+    parts.push_back(KeepWhere(scores.relu(), SelectDense(Over::kGroups, k, scores)));
   }
   return Concatenate(parts);
 }
@@ -59,12 +59,13 @@ at::Tensor SelectDense(Over over, double k, const at::Tensor& scores) {
     candidates = candidates.reshape({1, -1});
     count = static_cast<int64_t>(k * static_cast<double>(rows));
   } else if (over == Over::kGroups) {
-    candidates = candidates.reshape({-1, features / count});
+    candidates = candidates.reshape({-1, features / count}).relu();
     count = 1;
   }
   const at::Tensor selected =
       at::zeros_like(candidates, at::kBool).scatter_(1, TopKIndices(candidates, count), /*value=*/true);
-  return selected.view({rows, features}).logical_and_(scores > 0);
+  const at::Tensor result = selected.view({rows, features});
+  return over == Over::kGroups ? result : result.logical_and(scores > 0);
 }
 
 SparseActivations SelectSparse(Over over, double k, const at::Tensor& rows, const at::Tensor& encoder,

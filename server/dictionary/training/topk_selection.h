@@ -1,5 +1,5 @@
-// Which features of a batch are active: the selections of the TopK family. Whatever is selected is active only where
-// its score is above 0, so that it does not matter whether relu stands before or after the selection.
+// Which features of a batch are active: the selections of the TopK family. Of kRow and kBatch only scores above 0 are
+// selected, so that it does not matter whether relu stands before or after the selection.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -12,9 +12,11 @@ namespace lifescope {
 
 struct TopKSelection {
   enum class Over {
-    kRow,     // the k largest of each row (TopK, Gao et al. 2024)
-    kBatch,   // the k * rows largest of the batch, rounded down (BatchTopK, Bussmann et al. 2024)
-    kGroups,  // the largest of each of k runs of feature_count / k features (GroupMax, sparsify)
+    kRow,    // the k largest of each row (TopK, Gao et al. 2024)
+    kBatch,  // the k * rows largest of the batch, rounded down (BatchTopK, Bussmann et al. 2024)
+    // The largest of each of k runs of feature_count / k features (GroupMax, sparsify). In a run without a score above
+    // 0 it is the first: its activation is 0, but it counts as fired, and gradients reach its pre-activation.
+    kGroups,
   };
   Over over = Over::kRow;
   // Active features per row, at most or on average; a whole number but for kBatch.
@@ -31,10 +33,11 @@ void CheckSelection(const TopKSelection& selection, int64_t feature_count);
 
 double KAt(const TopKSelection& selection, int64_t step);
 
-// BOOL [rows, features]: the active entries. Equal scores go to the earlier row, then to the lower feature.
+// BOOL [rows, features]: the selected entries. Equal scores go to the earlier row, then to the lower feature.
 at::Tensor SelectDense(TopKSelection::Over over, double k, const at::Tensor& scores);
 
-// The same without the matrix of all scores, <encoder[i], row> + bias[i]; values are scores. CPU only; rows and encoder
+// The same without the matrix of all scores, <encoder[i], row> + bias[i]; values are scores, or 0 for those below. CPU
+// only; rows and encoder
 // are contiguous.
 SparseActivations SelectSparse(TopKSelection::Over over, double k, const at::Tensor& rows, const at::Tensor& encoder,
                                const at::Tensor& bias);
