@@ -161,6 +161,11 @@ TEST_P(TrainingFixture, FiveSteps) {
   const nlohmann::json& steps = fixture.json()["steps"][IsDouble(dtype) ? "f64" : "f32"];
   for (int64_t step = 0; step < 5; ++step) {
     SCOPED_TRACE("step " + std::to_string(step));
+    if (c.holds_initial_state) {
+      auto state = trainer.State();
+      for (const auto& [name, value] : c.initial_state) state["state." + name] = value;
+      trainer.Restore(state);
+    }
     const SaeStep done = trainer.Step(fixture.Batch(step, dtype));
     const double loss = steps[step].at("loss");
     EXPECT_NEAR(done.loss, loss, std::abs(loss) * (IsDouble(dtype) ? c.fifth_step_tolerance : 1e-5));

@@ -35,6 +35,8 @@ struct FixtureCase {
   // State of the objective that is set before the first step, and compared after: ours -> tensor of the fixture without
   // its prefix ("num_tokens_since_fired" of f64/s1/... and f64/s5/...).
   ObjectiveState initial_state = {};
+  // Whether it is set anew before every step: a mask that the reference's loop held fixed.
+  bool holds_initial_state = false;
   std::map<std::string, std::string> state = {};
   // Whether the fixture has the running mean of weights (f64/s1/ema/...).
   bool has_averages = false;

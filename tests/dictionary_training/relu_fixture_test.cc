@@ -161,6 +161,7 @@ FixtureCase GhostGradients() {
                      std::make_shared<GhostGradientObjective>(recipe.objective),
                      recipe.loop,
                      {{"mse", "mse_loss"}, {"ghost", "mse_loss_ghost_resid"}}};
+  result.holds_initial_state = true;
   result.initial_state = {{kSinceFired, fixture.file().Read("in/dead_mask").to(at::kLong) * 100'000}};
   return result;
 }

@@ -63,7 +63,6 @@ TEST(Resampling, AsDictionaryLearning) {
   start[kEncoderBias] = file.Read("w0/encoder.bias");
   start[kDecoder] = file.Read("w0/decoder.weight").t();
   start[kDecoderBias] = file.Read("w0/bias");
-  start["step"] = at::scalar_tensor(1, at::kLong);
   trainer.Restore(start);
   at::Tensor x;
   for (int64_t i = 0; i < 4; ++i) {
