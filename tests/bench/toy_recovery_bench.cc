@@ -14,9 +14,9 @@
 
 #include "server/artifact/artifact.h"
 #include "server/artifact/safetensors.h"
-#include "server/dictionary/topk_trainer.h"
 #include "server/dictionary/training/initial_directions.h"
 #include "server/dictionary/training/relu_recipes.h"
+#include "server/dictionary/training/topk_recipes.h"
 #include "tests/support/golden.h"
 #include "tests/support/toy_superposition.h"
 
@@ -74,24 +74,16 @@ DictionaryWeights Train(const Benchmark& benchmark, const json& run, uint64_t se
   const int64_t width = benchmark.directions.size(1), features = run["n"];
   ToySuperposition toy(benchmark.directions, benchmark.data, 1000 + seed);
   const std::string model = run["model"];
-  if (model == "topk") {
-    TopKTrainerOptions options;
-    options.activation_dim = width;
-    options.feature_count = features;
-    options.k = run["k"];
-    options.learning_rate = run["lr"];
-    options.dead_after_rows = run["dead_tokens"];
-    options.warmup_steps = steps / 10;
-    options.decay_start = steps * 4 / 5;
-    options.total_steps = steps;
-    options.seed = seed;
-    TopKTrainer trainer(options);
-    for (int64_t step = 0; step < steps; ++step) trainer.Step(toy.Rows(batch));
-    return trainer.Fold(1);
-  }
   std::shared_ptr<Objective> objective;
   SaeTrainerOptions loop;
-  if (model == "l1") {
+  if (model == "topk") {
+    TopKRecipe recipe = DictionaryLearningTopK(width, features);
+    recipe.objective.selection.k = run["k"];
+    recipe.objective.dead.after = run["dead_tokens"];
+    recipe.loop.schedule = ScheduleOf(run["lr"], steps);
+    objective = std::make_shared<TopKObjective>(recipe.objective);
+    loop = recipe.loop;
+  } else if (model == "l1") {
     ReluRecipe recipe = DictionaryLearningStandard(width, features);
     recipe.objective.sparsity_coefficient = run["l1"];
     recipe.loop.schedule = ScheduleOf(run["lr"], steps);
