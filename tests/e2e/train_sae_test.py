@@ -1,0 +1,131 @@
+"""Dictionaries trained by recipe: several on one stream, from a model or from shards, killed and resumed to the byte."""
+
+import json
+import pathlib
+import random
+import shutil
+import subprocess
+import tempfile
+import time
+import unittest
+
+from lifescope import BIN, clean_environment, home, lifescoped
+
+FAMILY = """
+steps: 600 batch_rows: 256 buffer_rows: 4000 checkpoint_interval: 25
+dictionaries { name: "topk" reads: "blocks.1.hook_resid_post" features: 64 k: 4 }
+dictionaries { name: "batchtopk" base: "dictionary_learning/batchtopk" features: 64 k: 4 seed: 3 }
+dictionaries { name: "relu" base: "dictionary_learning/standard" features: 64 sparsity_coefficient: 0.05 }
+dictionaries { name: "p_anneal" base: "dictionary_learning/p_anneal" features: 64 }
+dictionaries { name: "jumprelu" base: "dictionary_learning/jumprelu" features: 64 target_l0: 6 }
+dictionaries { name: "transcoder" base: "sparsify/skip_transcoder" features: 64 k: 4
+               reads: "blocks.1.hook_resid_mid" predicts: "blocks.1.hook_mlp_out" }
+dictionaries { name: "crosscoder" base: "model_diff/crosscoder" features: 64 normalisation: "sqrt_width"
+               reads: "blocks.0.hook_resid_post" reads: "blocks.1.hook_resid_post" }
+"""
+NAMES = ("topk", "batchtopk", "relu", "p_anneal", "jumprelu", "transcoder", "crosscoder")
+
+
+class TrainSaeTest(unittest.TestCase):
+    def setUp(self):
+        """A home with the model and corpus of the others, and dictionaries of its own."""
+        self.home = pathlib.Path(tempfile.mkdtemp(prefix="lifescope-e2e-train-sae-"))
+        self.addCleanup(shutil.rmtree, self.home)
+        for folder in ("models", "corpora"):
+            (self.home / folder).symlink_to(home() / folder)
+        (self.home / "family.textproto").write_text(FAMILY)
+
+    def dictionary(self, name):
+        return self.home / "dictionaries" / name
+
+    def arguments(self, *more):
+        return ["train-sae", "--home", self.home, "--model", "demo", "--corpus", "demo", *more]
+
+    def family(self, *more):
+        return self.arguments("--recipe", self.home / "family.textproto", *more)
+
+    def killed(self, checkpoints, *more):
+        """Starts the training and kills it, kill -9, at some moment after it wrote that many checkpoints."""
+        process = subprocess.Popen([BIN / "lifescoped", *map(str, self.family(*more))], stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.PIPE, text=True, env=clean_environment())
+        file = self.home / "dictionaries/.topk.checkpoint.safetensors"
+        seen, written, deadline = set(), 0, time.monotonic() + 60
+        if more:
+            seen.add(file.stat().st_ino)
+        while process.poll() is None and time.monotonic() < deadline and written < checkpoints:
+            if file.exists() and file.stat().st_ino not in seen:
+                seen = {file.stat().st_ino}
+                written += 1
+            time.sleep(0.001)
+        time.sleep(random.uniform(0, 0.05))
+        alive = process.poll() is None
+        process.kill()
+        error = process.communicate()[1]
+        self.assertTrue(alive, f"ended before it was killed: {error}")
+
+    def test_kill_9_at_any_step_changes_no_byte(self):
+        lifescoped(*self.family())
+        whole = {name: (self.dictionary(name) / "sae_weights.safetensors").read_bytes() for name in NAMES}
+        curves = {name: (self.dictionary(name) / "training.csv").read_bytes() for name in NAMES}
+        shutil.rmtree(self.home / "dictionaries")
+        self.killed(2)
+        self.killed(3, "--resume")
+        said = lifescoped(*self.family("--resume"))
+        for name in NAMES:
+            with self.subTest(name):
+                self.assertEqual((self.dictionary(name) / "sae_weights.safetensors").read_bytes(), whole[name])
+                self.assertEqual((self.dictionary(name) / "training.csv").read_bytes(), curves[name])
+                self.assertIn(f"dictionaries/{name}", said)
+        self.assertEqual({path.name for path in (self.home / "dictionaries").iterdir()}, set(NAMES))
+
+    def test_a_stopped_training_is_resumed_with_the_same_recipe_alone(self):
+        self.killed(1)
+        for more, message in (([], "an unfinished run"), (["--resume", "--set", "learning_rate=0.5"], "the stopped run")):
+            done = subprocess.run([BIN / "lifescoped", *map(str, self.family(*more))], capture_output=True, text=True,
+                                  env=clean_environment())
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(message, done.stderr)
+
+    def test_what_was_trained_says_how(self):
+        lifescoped(*self.family("--set", "features=48"))
+        for name in NAMES:
+            with self.subTest(name):
+                training = json.loads((self.dictionary(name) / "training.json").read_text())
+                self.assertIn("features: 48", training["recipe"])
+                self.assertEqual(training["origin"]["models"][0]["name"], "demo")
+                self.assertEqual(training["trained_together"], len(NAMES))
+                self.assertIn("<svg", (self.dictionary(name) / "training.svg").read_text())
+        cross = json.loads((self.dictionary("crosscoder") / "cfg.json").read_text())
+        self.assertEqual(cross["metadata"]["hook_name"], "blocks.0.hook_resid_post+blocks.1.hook_resid_post")
+        trans = json.loads((self.dictionary("transcoder") / "cfg.json").read_text())
+        self.assertEqual(trans["metadata"]["hook_name_out"], "blocks.1.hook_mlp_out")
+
+    def test_shards_serve_as_a_model_does(self):
+        lifescoped("collect-activations", "--home", self.home, "--model", "demo", "--corpus", "demo", "--name", "resid",
+                   "--hook", "blocks.0.hook_resid_post", "--hook", "blocks.1.hook_resid_post", "--rows", 5000,
+                   "--shard-rows", 2000)
+        self.assertEqual(len(list((self.home / "activations/resid").glob("shard-*.safetensors"))), 3)
+        said = lifescoped("train-sae", "--home", self.home, "--activations", "resid", "--name", "of-shards", "--features",
+                          32, "--k", 4, "--steps", 40, "--batch", 256)
+        self.assertIn("epochs of 5000 rows", said)
+        training = json.loads((self.dictionary("of-shards") / "training.json").read_text())
+        self.assertEqual(training["origin"]["activations"], "resid")
+        self.assertEqual(training["origin"]["corpus"], "demo")
+
+    def test_what_a_recipe_does_not_have_is_refused_before_training(self):
+        for more, message in ((["--set", "bandwidth=0.1"], "recipe 'dictionary_learning/topk' has no bandwidth"),
+                              (["--base", "nobody/sae"], "no recipe 'nobody/sae'; there are dictionary_learning/topk"),
+                              (["--set", "normalisation: \"x\""], "expected FIELD=VALUE"),
+                              (["--k", 1000], "expected 1 to"),
+                              (["--hook", "blocks.9.hook_resid_post"], "blocks.9.hook_resid_post")):
+            with self.subTest(message), self.assertRaisesRegex(AssertionError, message.replace("(", r"\(")):
+                lifescoped(*self.arguments("--name", "refused", *more))
+            self.assertFalse(self.dictionary("refused").exists())
+
+    def test_recipes_are_listed(self):
+        listed = lifescoped("train-sae", "--list-recipes")
+        self.assertIn("gemma_scope/jumprelu", listed)
+
+
+if __name__ == "__main__":
+    unittest.main()
