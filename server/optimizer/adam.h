@@ -27,8 +27,8 @@ struct AdamState {
   int64_t step = 0;
 };
 
-// One update of `parameter` in place, in PyTorch's order of operations. An empty state is initialised. On the CPU, where
-// all four tensors are dense in the same order, one pass over them; else AdamStepByAten.
+// One update of `parameter` in place, in PyTorch's order of operations. An empty state is initialised. On the CPU,
+// where all four tensors are dense in the same order, one pass over them; else AdamStepByAten.
 void AdamStep(const AdamOptions& options, const at::Tensor& gradient, at::Tensor& parameter, AdamState& state);
 
 // The same in plain ATen, on any device: what AdamStep is held against.
