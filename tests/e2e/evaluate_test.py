@@ -1,6 +1,5 @@
 """The verbs `evaluate`, `compare` and `metrics` on a small synthetic world."""
 
-import functools
 import json
 import pathlib
 import re
@@ -8,18 +7,10 @@ import shutil
 import subprocess
 import unittest
 
-from lifescope import BIN, FEATURES, HOOK, clean_environment, home, lifescoped
+from lifescope import BIN, FEATURES, HOOK, clean_environment, home_of_its_own, lifescoped
 
 DOCUMENTATION = pathlib.Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
 FEW = ["--resamples", 50, "--max-persons", 12]
-
-
-@functools.cache
-def other_dictionary():
-    """The dictionary of the home trained once more with twice the active features."""
-    lifescoped("train-sae", "--home", home(), "--model", "demo", "--corpus", "demo", "--name", "demo-sae-16", "--hook",
-               HOOK, "--features", FEATURES, "--k", 16, "--steps", 60)
-    return "demo-sae-16"
 
 
 def values(card):
@@ -27,12 +18,23 @@ def values(card):
 
 
 class EvaluateTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.home = home_of_its_own(cls.addClassCleanup, "dictionaries")
+
     def setUp(self):
         for folder in ("cards", "comparisons"):
-            self.addCleanup(shutil.rmtree, home() / folder, ignore_errors=True)
+            self.addCleanup(shutil.rmtree, self.home / folder, ignore_errors=True)
+
+    def other_dictionary(self):
+        """The dictionary of the home trained once more with twice the active features."""
+        if not (self.home / "dictionaries/demo-sae-16").exists():
+            lifescoped("train-sae", "--home", self.home, "--model", "demo", "--corpus", "demo", "--name", "demo-sae-16",
+                       "--hook", HOOK, "--features", FEATURES, "--k", 16, "--steps", 60)
+        return "demo-sae-16"
 
     def run_verb(self, verb, *arguments):
-        command = [BIN / "lifescoped", verb, "--home", home(), *map(str, arguments)]
+        command = [BIN / "lifescoped", verb, "--home", self.home, *map(str, arguments)]
         return subprocess.run(command, capture_output=True, text=True, env=clean_environment(), timeout=120)
 
     def evaluate(self, *arguments):
@@ -42,7 +44,7 @@ class EvaluateTest(unittest.TestCase):
 
     def test_a_card_is_printed_and_stored_with_its_definitions(self):
         shown = self.evaluate("--by", "category")
-        folder = home() / "cards" / "demo-sae-demo-validation"
+        folder = self.home / "cards" / "demo-sae-demo-validation"
         card = json.loads((folder / "card.json").read_text())
         found = values(card)
         for name in ("l0", "fvu", "loss_recovered_zero", "kl_spliced", "alive_fraction"):
@@ -64,7 +66,7 @@ class EvaluateTest(unittest.TestCase):
     def test_the_same_card_twice_is_the_same_and_never_overwritten(self):
         self.evaluate("--name", "one")
         self.evaluate("--name", "two")
-        one, two = ((home() / "cards" / name / "card.json").read_text() for name in ("one", "two"))
+        one, two = ((self.home / "cards" / name / "card.json").read_text() for name in ("one", "two"))
         self.assertEqual(one, two)
         again = self.run_verb("evaluate", "--dictionary", "demo-sae", "--corpus", "demo", *FEW, "--name", "one")
         self.assertEqual(again.returncode, 1)
@@ -73,20 +75,20 @@ class EvaluateTest(unittest.TestCase):
     def test_positions_are_an_explicit_choice(self):
         def rows(name, *arguments):
             self.evaluate("--name", name, *arguments)
-            return json.loads((home() / "cards" / name / "card.json").read_text())["row_count"]
+            return json.loads((self.home / "cards" / name / "card.json").read_text())["row_count"]
 
         events = rows("events")
         self.assertGreater(rows("prefix", "--with-prefix"), events)
         self.assertLess(rows("content", "--skip-separators"), events)
 
     def test_dictionaries_are_compared_by_l0(self):
-        done = self.run_verb("compare", "--dictionaries", other_dictionary() + ",demo-sae", "--corpus", "demo", *FEW,
+        done = self.run_verb("compare", "--dictionaries", self.other_dictionary() + ",demo-sae", "--corpus", "demo", *FEW,
                              "--name", "by-k")
         self.assertEqual(done.returncode, 0, done.stderr)
         lines = done.stdout.splitlines()
         self.assertTrue(lines[1].startswith("demo-sae "), "the sparser one comes first")
         self.assertTrue(lines[2].startswith("demo-sae-16 "))
-        folder = home() / "comparisons" / "by-k"
+        folder = self.home / "comparisons" / "by-k"
         comparison = json.loads((folder / "comparison.json").read_text())
         sparse, dense = map(values, comparison["cards"])
         self.assertLess(sparse["l0"], dense["l0"])
@@ -99,10 +101,10 @@ class EvaluateTest(unittest.TestCase):
             self.assertRegex((folder / f"{plot}.svg").read_text(), r"^<svg(.|\n)*demo-sae-16(.|\n)*</svg>\n$")
 
     def test_a_threshold_matches_l0_when_asked(self):
-        done = self.run_verb("compare", "--dictionaries", other_dictionary() + ",demo-sae", "--corpus", "demo", *FEW,
+        done = self.run_verb("compare", "--dictionaries", self.other_dictionary() + ",demo-sae", "--corpus", "demo", *FEW,
                              "--name", "at-five", "--match-l0", 5)
         self.assertEqual(done.returncode, 0, done.stderr)
-        cards = json.loads((home() / "comparisons" / "at-five" / "comparison.json").read_text())["cards"]
+        cards = json.loads((self.home / "comparisons" / "at-five" / "comparison.json").read_text())["cards"]
         for card in cards:
             self.assertAlmostEqual(values(card)["l0"], 5, delta=0.01)
             self.assertGreater(card["threshold"], 0)

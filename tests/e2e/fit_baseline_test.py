@@ -1,13 +1,10 @@
 """lifescoped fit-baseline: every kind is fitted, indexed and served as a dictionary is."""
 
 import json
-import pathlib
 import re
-import shutil
-import tempfile
 import unittest
 
-from lifescope import HOOK, PERSONS, Client, Server, home, lifescoped
+from lifescope import HOOK, PERSONS, Client, Server, home_of_its_own, lifescoped
 
 KINDS = ("neurons", "signed-neurons", "random", "pca", "ica", "nmf", "sparse-coding")
 
@@ -15,11 +12,7 @@ KINDS = ("neurons", "signed-neurons", "random", "pca", "ica", "nmf", "sparse-cod
 class FitBaselineTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        """A home with the model and corpus of the others, and dictionaries of its own."""
-        cls.home = pathlib.Path(tempfile.mkdtemp(prefix="lifescope-e2e-baseline-"))
-        cls.addClassCleanup(shutil.rmtree, cls.home)
-        for folder in ("models", "corpora"):
-            (cls.home / folder).symlink_to(home() / folder)
+        cls.home = home_of_its_own(cls.addClassCleanup)
 
     def fit(self, kind, name, *options):
         return lifescoped("fit-baseline", "--home", self.home, "--kind", kind, "--model", "demo", "--corpus", "demo",

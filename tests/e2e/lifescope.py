@@ -55,6 +55,17 @@ def home():
     return pathlib.Path(folder)
 
 
+def home_of_its_own(add_cleanup, *copied):
+    """A home with the model and corpus of home() and copies of its other artefacts, for tests that make more of them."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="lifescope-e2e-own-"))
+    add_cleanup(shutil.rmtree, folder)
+    for kind in ("models", "corpora"):
+        (folder / kind).symlink_to(home() / kind)
+    for kind in copied:
+        shutil.copytree(home() / kind, folder / kind, ignore=shutil.ignore_patterns(".*"))
+    return folder
+
+
 class Server:
     """`lifescoped serve` on a free port, ready when the constructor returns."""
 

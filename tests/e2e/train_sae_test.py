@@ -1,15 +1,13 @@
 """Dictionaries trained by recipe: several on one stream, from a model or from shards, killed and resumed to the byte."""
 
 import json
-import pathlib
 import random
 import shutil
 import subprocess
-import tempfile
 import time
 import unittest
 
-from lifescope import BIN, clean_environment, home, lifescoped
+from lifescope import BIN, clean_environment, home_of_its_own, lifescoped
 
 FAMILY = """
 steps: 600 batch_rows: 256 buffer_rows: 4000 checkpoint_interval: 25
@@ -28,11 +26,7 @@ NAMES = ("topk", "batchtopk", "relu", "p_anneal", "jumprelu", "transcoder", "cro
 
 class TrainSaeTest(unittest.TestCase):
     def setUp(self):
-        """A home with the model and corpus of the others, and dictionaries of its own."""
-        self.home = pathlib.Path(tempfile.mkdtemp(prefix="lifescope-e2e-train-sae-"))
-        self.addCleanup(shutil.rmtree, self.home)
-        for folder in ("models", "corpora"):
-            (self.home / folder).symlink_to(home() / folder)
+        self.home = home_of_its_own(self.addCleanup)
         (self.home / "family.textproto").write_text(FAMILY)
 
     def dictionary(self, name):
@@ -116,7 +110,7 @@ class TrainSaeTest(unittest.TestCase):
         for more, message in ((["--set", "bandwidth=0.1"], "recipe 'dictionary_learning/topk' has no bandwidth"),
                               (["--base", "nobody/sae"], "no recipe 'nobody/sae'; there are dictionary_learning/topk"),
                               (["--set", "normalisation: \"x\""], "expected FIELD=VALUE"),
-                              (["--k", 1000], "expected 1 to"),
+                              (["--k", 1000], "k is 1000, expected above 0 and at most feature_count, 512"),
                               (["--hook", "blocks.9.hook_resid_post"], "blocks.9.hook_resid_post")):
             with self.subTest(message), self.assertRaisesRegex(AssertionError, message.replace("(", r"\(")):
                 lifescoped(*self.arguments("--name", "refused", *more))

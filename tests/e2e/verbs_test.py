@@ -83,9 +83,12 @@ class LifeTest(ServedTest):
     def setUp(self):
         super().setUp()
         feature = self.client.json("features", "--count", 1)["features"][0]["feature"]
-        example = self.client.json("top", feature, "--count", 1)["examples"][0]
-        self.person, self.feature, self.position = example["personId"], feature, example["position"]
-        self.text = self.client.json("document", "--person", self.person)
+        # Not a life that was cut to the longest document: its events count from the one that was cut.
+        for example in self.client.json("top", feature, "--count", 20)["examples"]:
+            self.person, self.feature, self.position = example["personId"], feature, example["position"]
+            self.text = self.client.json("document", "--person", self.person)
+            if len(self.text["tokens"]) < 120:
+                break
 
     def first_content(self):
         """Position of the first token of the first event."""
@@ -148,7 +151,8 @@ class LifeTest(ServedTest):
     def test_ablate_prints_tokens_before_and_after(self):
         mask = self.first_content()
         shown = self.client.show("ablate", "--person", self.person, "--mask", mask, "--features",
-                                 f"{self.feature},{(self.feature + 1) % FEATURES}", "--each")
+                                 f"{self.feature},{(self.feature + 1) % FEATURES}", "--each", "--kind", "set", "--value",
+                                 4)
         self.assertIn(f"«[MASK={self.text['tokens'][mask]}]»", shown)
         self.assertRegex(shown, r"% +→ +\S+ % +[▲▼] ×")
 
