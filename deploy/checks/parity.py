@@ -17,6 +17,11 @@ encodings, bin edges, vocabularies, digests) is compared for equality and is not
 |---|---|---|---|---|---|"""
 
 
+def share(worst: float, allowed: float) -> str:
+    """Nothing is allowed where counts must be equal."""
+    return f"{worst / allowed:.1%}" if allowed > 0 else "equal"
+
+
 def main() -> int:
     folder = pathlib.Path(sys.argv[1])
     rows = []
@@ -30,7 +35,7 @@ def main() -> int:
     version = folder / "torch_version"
     print(HEADER.format(torch=version.read_text().strip() if version.exists() else "1.13 (Debian 12)"))
     for family, tensors, absolute, relative, worst, allowed in sorted(rows):
-        print(f"| `{family}` | {tensors} | {absolute:.0e} | {relative:.0e} | {worst:.1e} | {worst / allowed:.1%} |")
+        print(f"| `{family}` | {tensors} | {absolute:.0e} | {relative:.0e} | {worst:.1e} | {share(worst, allowed)} |")
     return 0
 
 

@@ -23,4 +23,9 @@ at::Tensor RandomUnitRows(int64_t rows, int64_t width, uint64_t seed) {
   return directions;
 }
 
+at::Tensor RandomUniform(int64_t count, double bound, uint64_t seed) {
+  at::Generator generator = at::make_generator<at::CPUGeneratorImpl>(seed);
+  return at::empty({count}, at::kDouble).uniform_(-bound, bound, generator);
+}
+
 }  // namespace lifescope

@@ -48,7 +48,7 @@ ReluObjective::ReluObjective(const ReluOptions& options) : options_(options) {
 Parameters ReluObjective::Initialise(uint64_t seed) const {
   const at::Tensor directions = RandomUnitRows(options_.feature_count, options_.input_dim, seed);
   Parameters parameters{{kEncoder, directions * 0.1},
-                        {kEncoderBias, at::zeros({options_.feature_count}, at::kDouble)},
+                        {kEncoderBias, RandomUniform(options_.feature_count, options_.initial_bias, ~seed)},
                         {kDecoderBias, at::zeros({options_.input_dim}, at::kDouble)}};
   if (!options_.tied) parameters[kDecoder] = directions * 0.1;
   return parameters;

@@ -30,6 +30,8 @@ struct ReluOptions {
   bool apply_b_dec_to_input = true;
   // The encoder is the decoder as well; there is no parameter kDecoder.
   bool tied = false;
+  // Biases of the encoder start uniform in -this to this: features whose bias starts low may stay silent.
+  double initial_bias = 0;
   DeadRule dead;
 };
 

@@ -1,5 +1,7 @@
 #include "server/dictionary/training/relu_recipes.h"
 
+#include <cmath>
+
 namespace lifescope {
 namespace {
 
@@ -27,6 +29,8 @@ ReluRecipe DictionaryLearning(int64_t input_dim, int64_t feature_count) {
 ReluRecipe DictionaryLearningStandard(int64_t input_dim, int64_t feature_count) {
   ReluRecipe recipe = DictionaryLearning(input_dim, feature_count);
   recipe.loop.constraint = kUnitAfterUpdate;
+  // As torch.nn.Linear starts the biases that the reference leaves alone.
+  recipe.objective.initial_bias = 1 / std::sqrt(static_cast<double>(input_dim));
   return recipe;
 }
 
