@@ -7,16 +7,11 @@
 #include "server/command/home.h"
 
 namespace lifescope {
-namespace {
-
-// A site's model, empty for the first, and its hook point.
-std::pair<std::string, std::string> ParseSite(const std::string& site) {
+SiteName ParseSite(const std::string& site) {
   const size_t colon = site.find(':');
   if (colon == std::string::npos) return {"", site};
   return {site.substr(0, colon), site.substr(colon + 1)};
 }
-
-}  // namespace
 
 OpenedActivations OpenActivationStream(const std::string& home, const std::string& model, const std::string& corpus,
                                        const std::vector<std::string>& sites, const ActivationStreamOptions& options) {

@@ -9,6 +9,12 @@
 
 namespace lifescope {
 
+// A site's model, empty for the one that is not named, and its hook point: of "other:blocks.1.hook_resid_post".
+struct SiteName {
+  std::string model, hook_point;
+};
+SiteName ParseSite(const std::string& site);
+
 struct OpenedActivations {
   std::shared_ptr<ActivationSource> source;
   // What they are made from: a JSON object of names and digests.

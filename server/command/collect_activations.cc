@@ -23,6 +23,7 @@ struct CollectFlags {
   int64_t rows = 0;
   int64_t shard_rows = 65'536;
   ActivationStreamOptions stream;
+  bool with_prefix = false;
   int32_t threads = 0;
 };
 
@@ -31,8 +32,9 @@ void Collect(const CollectFlags& flags) {
   const std::string folder = ActivationsFolder(flags.home, flags.name);
   PrepareNewArtifact(folder);
   PrepareCompute(flags.threads);
-  const OpenedActivations opened =
-      OpenActivationStream(flags.home, flags.model, flags.corpus, flags.hooks, flags.stream);
+  ActivationStreamOptions stream = flags.stream;
+  stream.skip_prefix = !flags.with_prefix;
+  const OpenedActivations opened = OpenActivationStream(flags.home, flags.model, flags.corpus, flags.hooks, stream);
   const int64_t rows = flags.rows > 0 ? flags.rows : opened.source->epoch_rows();
   {
     ProgressBar bar("collect-activations", rows);
@@ -59,7 +61,7 @@ void AddCollectActivationsCommand(CLI::App& app) {
   verb->add_option("--hook", flags->hooks, "Hook point, as often as wanted: their columns stand side by side")
       ->required()
       ->allow_extra_args(false);
-  verb->add_option("--rows", flags->rows, "Rows to write; 0: one epoch")
+  verb->add_option("--rows", flags->rows, "Rows to write, as a shuffled stream serves them; 0: as many as an epoch has")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   verb->add_option("--shard-rows", flags->shard_rows, "Rows of a shard")
@@ -68,6 +70,8 @@ void AddCollectActivationsCommand(CLI::App& app) {
   verb->add_option("--buffer-rows", flags->stream.buffer_rows, "Rows held for shuffling; at least 1024")
       ->check(CLI::Range(int64_t{1024}, int64_t{1} << 40))
       ->capture_default_str();
+  verb->add_flag("--with-prefix", flags->with_prefix, "Take [CLS], background and first [SEP] too");
+  verb->add_flag("--without-separators", flags->stream.skip_separators, "Leave the other [SEP] out");
   verb->add_option("--seed", flags->stream.seed, "Seed of the order")->capture_default_str();
   AddThreadsOption(*verb, flags->threads);
   verb->footer(

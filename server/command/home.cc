@@ -139,6 +139,8 @@ void CheckSameVocabulary(const OpenedModel& model, const OpenedCorpus& corpus) {
 OpenedScan OpenScan(const std::string& home, const std::string& dictionary, const std::string& corpus) {
   OpenedScan scan;
   scan.dictionary = OpenDictionary(home, dictionary);
+  TORCH_CHECK_VALUE(!scan.dictionary.info.is_crosscoder(), dictionary, ": a crosscoder over ",
+                    scan.dictionary.info.hook_point, ", expected a dictionary of one hook point");
   scan.hook_point = HookPoint::Parse(scan.dictionary.info.hook_point);
   scan.model = OpenModel(home, scan.dictionary.info.model);
   scan.corpus = OpenCorpus(home, corpus);

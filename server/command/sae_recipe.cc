@@ -6,6 +6,7 @@
 #include <set>
 
 #include "server/artifact/artifact.h"
+#include "server/command/activation_sources.h"
 #include "server/command/text_message.h"
 
 namespace lifescope {
@@ -52,6 +53,8 @@ SaePlan PlanOf(const v1::SaeRecipe& recipe, const v1::SaeDictionaryRecipe& dicti
   }
   plan.target_sites = plan.input_sites;
   if (!dictionary.predicts().empty()) {
+    TORCH_CHECK_VALUE(ParseSite(dictionary.predicts()).model == ParseSite(dictionary.reads(0)).model, "reads ",
+                      dictionary.reads(0), " and predicts ", dictionary.predicts(), ", expected one model");
     plan.target_sites = {SiteIndex(sites, dictionary.predicts())};
     shape.output_dim = sites[plan.target_sites[0]].width;
   }
@@ -77,7 +80,11 @@ void SetDictionaryFields(const std::vector<std::string>& assignments, v1::SaeRec
     v1::SaeDictionaryRecipe fields;
     ParseTextMessage("--set " + assignment, assignment.substr(0, equals) + ": " + assignment.substr(equals + 1),
                      &fields);
-    for (v1::SaeDictionaryRecipe& dictionary : *recipe.mutable_dictionaries()) dictionary.MergeFrom(fields);
+    for (v1::SaeDictionaryRecipe& dictionary : *recipe.mutable_dictionaries()) {
+      // A list replaces the one that is there.
+      if (fields.reads_size() > 0) dictionary.clear_reads();
+      dictionary.MergeFrom(fields);
+    }
   }
 }
 
@@ -101,7 +108,7 @@ void CompleteSaeRecipe(const std::string& name, const std::string& hook_point, v
     if (dictionary.base().empty()) dictionary.set_base("dictionary_learning/topk");
     if (dictionary.reads().empty()) dictionary.add_reads(hook_point);
     TORCH_CHECK_VALUE(!dictionary.reads(0).empty(), "dictionary '", dictionary.name(), "' reads nothing");
-    if (dictionary.normalisation().empty()) dictionary.set_normalisation("unit_mean_square");
+    if (dictionary.normalisation().empty()) dictionary.set_normalisation(NormalisationOf(dictionary.base()));
     if (!dictionary.has_features()) dictionary.set_features(512);
     if (!dictionary.has_seed()) dictionary.set_seed(recipe.seed());
   }

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,6 +16,7 @@
 #include "absl/strings/str_join.h"
 #include "google/protobuf/text_format.h"
 #include "server/artifact/artifact.h"
+#include "server/artifact/file_lock.h"
 #include "server/artifact/safetensors.h"
 #include "server/command/activation_sources.h"
 #include "server/command/command.h"
@@ -76,7 +78,10 @@ OpenedActivations OpenActivations(const TrainSaeFlags& flags, const v1::SaeRecip
                       "nothing to train on: expected --model and --corpus, or --activations");
     return OpenActivationStream(flags.home, flags.model, flags.corpus, SitesOf(recipe), StreamOptionsOf(recipe));
   }
-  TORCH_CHECK_VALUE(flags.corpus.empty(), "--activations and --corpus: expected one of them");
+  TORCH_CHECK_VALUE(
+      flags.corpus.empty() && flags.model.empty() && !recipe.with_prefix() && !recipe.without_separators(),
+      "--activations: model, corpus and positions are those of their collection; expected no --model, --corpus, "
+      "with_prefix or without_separators");
   const auto stream = std::make_shared<ShardStream>(ActivationsFolder(flags.home, flags.activations),
                                                     recipe.buffer_rows(), recipe.seed());
   nlohmann::json origin = nlohmann::json::parse(stream->shards().origin);
@@ -91,6 +96,12 @@ std::string ToText(const v1::SaeRecipe& recipe) {
   return text;
 }
 
+// One training of a name at a time.
+std::unique_ptr<FileLock> LockOf(const std::string& checkpoint) {
+  std::filesystem::create_directories(std::filesystem::path(checkpoint).parent_path());
+  return std::make_unique<FileLock>(checkpoint + ".lock", checkpoint + ": another train-sae is at work on it");
+}
+
 // A training in progress, and its checkpoint: trainers, place in the stream, scales and curves, all to the bit.
 class SaeRun {
  public:
@@ -98,6 +109,7 @@ class SaeRun {
       : flags_(flags),
         recipe_(RecipeOf(flags)),
         checkpoint_(CheckpointFile(flags.home, recipe_.dictionaries(0).name())),
+        lock_(LockOf(checkpoint_)),
         opened_(OpenActivations(flags, recipe_)) {
     const bool has_checkpoint = std::filesystem::exists(checkpoint_);
     TORCH_CHECK_VALUE(flags.resume == has_checkpoint,
@@ -137,9 +149,12 @@ class SaeRun {
     for (int i = 0; i < recipe_.dictionaries_size(); ++i) {
       const v1::SaeDictionaryRecipe& dictionary = recipe_.dictionaries(i);
       const std::string folder = DictionaryFolder(flags_.home, dictionary.name());
+      const DictionaryWeights weights = session_->Export(static_cast<size_t>(i));
+      const DictionaryInfo info = InfoOf(dictionary);
       if (!std::filesystem::exists(folder)) {
-        WriteSaeLens(folder, session_->Export(static_cast<size_t>(i)),
-                     {ModelName(), absl::StrJoin(dictionary.reads(), "+"), dictionary.predicts()});
+        WriteSaeLens(folder, weights, info);
+      } else {
+        CheckIsOurs(folder, weights);
       }
       WriteProvenance(folder, static_cast<size_t>(i));
       const LoadedDictionary written = OpenDictionary(flags_.home, dictionary.name());
@@ -147,7 +162,7 @@ class SaeRun {
           folder,
           absl::StrFormat(
               "%d features, %s, %s of model %s; %d steps, %.1f epochs of %d rows; %s", dictionary.features(),
-              dictionary.base(), absl::StrJoin(dictionary.reads(), "+"), ModelName(), session_->step_count(),
+              dictionary.base(), info.hook_point, info.model, session_->step_count(),
               static_cast<double>(opened_.source->rows_served()) / static_cast<double>(opened_.source->epoch_rows()),
               opened_.source->epoch_rows(), Figures(static_cast<size_t>(i))),
           written.digest, seconds);
@@ -159,6 +174,37 @@ class SaeRun {
   std::string ModelName() const {
     const auto origin = nlohmann::json::parse(opened_.origin);
     return origin.contains("models") ? origin["models"][0]["name"].get<std::string>() : "";
+  }
+
+  // Hook points without the name of a model that is the only one. A crosscoder's are joined.
+  DictionaryInfo InfoOf(const v1::SaeDictionaryRecipe& dictionary) const {
+    std::vector<std::string> sites(dictionary.reads().begin(), dictionary.reads().end());
+    if (!dictionary.predicts().empty()) sites.push_back(dictionary.predicts());
+    std::set<std::string> models;
+    for (const std::string& site : sites) models.insert(ParseSite(site).model);
+    if (models.size() == 1) {
+      for (std::string& site : sites) site = ParseSite(site).hook_point;
+    }
+    DictionaryInfo info;
+    info.model = models.begin()->empty() ? ModelName() : *models.begin();
+    if (!dictionary.predicts().empty()) {
+      info.output_hook_point = sites.back();
+      sites.pop_back();
+    }
+    info.hook_point = absl::StrJoin(sites, "+");
+    return info;
+  }
+
+  // A run that was killed while it ended has written some of its dictionaries; nobody else's may be in their place.
+  static void CheckIsOurs(const std::string& folder, const DictionaryWeights& weights) {
+    const DictionaryWeights written = ReadSaeLens(folder).weights;
+    bool same = written.tensors.size() == weights.tensors.size();
+    for (const auto& [name, tensor] : weights.tensors) {
+      const auto found = written.tensors.find(name);
+      same = same && found != written.tensors.end() && at::equal(found->second.to(at::kDouble), tensor.to(at::kDouble));
+    }
+    TORCH_CHECK_VALUE(same, folder,
+                      ": is there already and is another dictionary; the checkpoint keeps what was trained");
   }
 
   std::string Figures(size_t index) const {
@@ -214,6 +260,7 @@ class SaeRun {
   const TrainSaeFlags flags_;
   const v1::SaeRecipe recipe_;
   const std::string checkpoint_;
+  const std::unique_ptr<FileLock> lock_;
   const OpenedActivations opened_;
   std::unique_ptr<SaeSession> session_;
   std::vector<SaeCurve> curves_;
@@ -283,7 +330,7 @@ void AddTrainSaeCommand(CLI::App& app) {
       "Name the published recipes and stop");
   AddThreadsOption(*verb, flags->threads);
   verb->footer(
-      "The fields of a recipe are described in docs/dictionaries.md.\n"
+      "Recipes are explained in docs/dictionaries.md, their fields in proto/lifescope/v1/sae_recipe.proto.\n"
       "Examples:\n"
       "  lifescoped train-sae --home my-home --model small --corpus world --name small-resid1 --features 512 --k 16\n"
       "  lifescoped train-sae --home my-home --model small --corpus world --recipe family.textproto");

@@ -64,10 +64,14 @@ SparseActivations EncodeSparse(const Dictionary& dictionary, const at::Tensor& x
 
 // Where a dictionary belongs, from its file.
 struct DictionaryInfo {
-  std::string model;       // name of the model it was trained on
-  std::string hook_point;  // "blocks.1.hook_resid_post"
+  std::string model;  // name of the model it was trained on
+  // "blocks.1.hook_resid_post"; of a crosscoder several, joined by '+'.
+  std::string hook_point;
   // Of a transcoder, what it predicts: "blocks.1.hook_mlp_out". Empty: hook_point.
   std::string output_hook_point = {};
+
+  // Whether it reads several hook points, or several models.
+  bool is_crosscoder() const { return hook_point.find('+') != std::string::npos; }
 };
 
 struct LoadedDictionary {

@@ -62,20 +62,23 @@ ModelArtifact LoadModelArtifact(const std::string& folder, const std::string& na
   return {name, loaded.digest, loaded.transformer, std::move(audit), std::move(vocabulary)};
 }
 
-DictionaryArtifact LoadDictionaryArtifact(const std::string& folder, const std::string& name, at::Device device) {
+// Nothing for a crosscoder: runs read and edit one hook point.
+std::optional<DictionaryArtifact> LoadDictionaryArtifact(const std::string& folder, const std::string& name,
+                                                         at::Device device) {
   LoadedDictionary loaded = LoadSaeLens(folder, at::kFloat, device);
+  if (loaded.info.is_crosscoder()) return std::nullopt;
   auto audit = Lazily<Dictionary>([folder, device, digest = loaded.digest] {
     LoadedDictionary copy = LoadSaeLens(folder, at::kDouble, device);
     CheckUnchanged(folder, copy.digest, digest);
     return copy.dictionary;
   });
-  return {name,
-          loaded.digest,
-          loaded.dictionary,
-          std::move(audit),
-          loaded.info.model,
-          HookPoint::Parse(loaded.info.hook_point),
-          loaded.is_transcoder()};
+  return DictionaryArtifact{name,
+                            loaded.digest,
+                            loaded.dictionary,
+                            std::move(audit),
+                            loaded.info.model,
+                            HookPoint::Parse(loaded.info.hook_point),
+                            loaded.is_transcoder()};
 }
 
 HeadArtifact LoadHeadArtifact(const std::string& folder, const std::string& name,
@@ -150,8 +153,9 @@ Registry Registry::Load(const std::string& home, at::Device device,
     loaded("model", name);
   }
   for (const std::string& name : FoldersOf(home + "/dictionaries")) {
-    registry.dictionaries_.push_back(LoadDictionaryArtifact(home + "/dictionaries/" + name, name, device));
-    loaded("dictionary", name);
+    auto dictionary = LoadDictionaryArtifact(home + "/dictionaries/" + name, name, device);
+    loaded(dictionary ? "dictionary" : "crosscoder, not served", name);
+    if (dictionary) registry.dictionaries_.push_back(*std::move(dictionary));
   }
   for (const std::string& name : FoldersOf(home + "/heads")) {
     registry.heads_.push_back(LoadHeadArtifact(home + "/heads/" + name, name, registry.models_, device));

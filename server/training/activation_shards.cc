@@ -71,11 +71,13 @@ ActivationShards ReadActivationShards(const std::string& folder) {
     ActivationShards read;
     for (const auto& value : index.At("sites")) {
       const JsonObject site(value, "sites");
+      site.OnlyKeys({"name", "width"});
       read.sites.push_back({site.Text("name"), site.PositiveInteger("width")});
     }
     for (const auto& value : index.At("shards")) {
       const JsonObject shard(value, "shards");
-      read.shards.push_back({shard.Text("file"), shard.PositiveInteger("rows")});
+      shard.OnlyKeys({"file", "rows", "sha256"});
+      read.shards.push_back({shard.Text("file"), shard.PositiveInteger("rows"), shard.Text("sha256")});
       TORCH_CHECK_VALUE(read.shards.back().file.find('/') == std::string::npos, "shard '", read.shards.back().file,
                         "': expected a file of this folder");
     }
@@ -91,6 +93,7 @@ ActivationShards ReadActivationShards(const std::string& folder) {
 ShardStream::ShardStream(const std::string& folder, int64_t buffer_rows, uint64_t seed)
     : folder_(folder), shards_(ReadActivationShards(folder)), random_(seed), buffer_(buffer_rows) {
   order_.resize(shards_.shards.size());
+  verified_.resize(shards_.shards.size());
   std::iota(order_.begin(), order_.end(), int64_t{0});
   random_.Shuffle(order_);
 }
@@ -114,8 +117,15 @@ at::Tensor ShardStream::NextShard() {
     random_.Shuffle(order_);
     next_ = 0;
   }
-  const ActivationShards::Shard& shard = shards_.shards[order_[next_++]];
-  const SafetensorsFile file = SafetensorsFile::Open(fs::path(folder_) / shard.file);
+  const size_t index = static_cast<size_t>(order_[next_++]);
+  const ActivationShards::Shard& shard = shards_.shards[index];
+  const std::string path = fs::path(folder_) / shard.file;
+  if (!verified_[index]) {
+    const std::string digest = Sha256OfFile(path);
+    TORCH_CHECK_VALUE(digest == shard.sha256, path, ": has digest ", digest, ", expected ", shard.sha256);
+    verified_[index] = true;
+  }
+  const SafetensorsFile file = SafetensorsFile::Open(path);
   TORCH_CHECK_VALUE(file.Contains(kTensor), file.path(), ": tensor '", kTensor, "' is missing");
   const at::Tensor rows = file.Read(kTensor);
   const std::vector<int64_t> expected{shard.rows, TotalWidth(shards_.sites)};

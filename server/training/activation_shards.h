@@ -21,6 +21,7 @@ struct ActivationShards {
   struct Shard {
     std::string file;  // tensor "activations" [rows, sum of widths]
     int64_t rows = 0;
+    std::string sha256;  // of the file; compared when the shard is first opened
   };
   std::vector<ActivationSite> sites;
   std::vector<Shard> shards;
@@ -61,6 +62,7 @@ class ShardStream final : public ActivationSource {
   ActivationShards shards_;
   Random random_;
   std::vector<int64_t> order_;  // of the shards, in this epoch
+  std::vector<bool> verified_;  // shards whose digest was compared
   size_t next_ = 0;
   ShuffleBuffer buffer_;
 };

@@ -97,7 +97,15 @@ std::vector<SaeStep> SaeSession::Step() {
 DictionaryWeights SaeSession::Export(size_t index) const {
   const Running& running = running_.at(index);
   const SaePlan& plan = running.plan;
-  DictionaryWeights weights = plan.objective->Export(running.trainer.parameters(), running.trainer.state());
+  Parameters parameters = running.trainer.parameters();
+  if (plan.options.average_decay > 0) {
+    // What such a training is after; the mean of unit directions is a little shorter than one.
+    parameters = running.trainer.AverageParameters();
+    if (plan.options.constraint.normalise != DecoderConstraint::Normalise::kNever) {
+      NormaliseRows(DecoderConstraint::kEpsilonOfType, parameters[kDecoder]);
+    }
+  }
+  DictionaryWeights weights = plan.objective->Export(parameters, running.trainer.state());
   if (plan.input_sites.size() == 1 && plan.target_sites == plan.input_sites) {
     weights = FoldInputScale(std::move(weights), running.scales.input[0], FeatureUnits::kOfRows);
   } else {

@@ -11,7 +11,7 @@ daemon() { "$bin/lifescoped" "$1" --home "$home" "${@:2}"; }
 mkdir -p "$home"
 [ -d "$home/corpora/world" ] || daemon synthesize --name world --persons 2000 --seed 7
 [ -d "$home/models/small" ] || daemon pretrain --corpus world --name small --steps 2000 --batch 8
-if [ ! -d "$home/dictionaries/topk" ]; then
+if [ ! -d "$home/dictionaries/topk" ] || [ -e "$home/dictionaries/.topk.checkpoint.safetensors" ]; then
   resume=()
   if [ -e "$home/dictionaries/.topk.checkpoint.safetensors" ]; then resume=(--resume); fi
   daemon train-sae --model small --corpus world --recipe "$here/world_dictionaries.textproto" "${resume[@]}"

@@ -2,12 +2,13 @@
 
 import json
 import random
+import re
 import shutil
 import subprocess
 import time
 import unittest
 
-from lifescope import BIN, clean_environment, home_of_its_own, lifescoped
+from lifescope import BIN, Client, Server, clean_environment, home_of_its_own, lifescoped
 
 FAMILY = """
 steps: 600 batch_rows: 256 buffer_rows: 4000 checkpoint_interval: 25
@@ -89,6 +90,14 @@ class TrainSaeTest(unittest.TestCase):
                 self.assertEqual(training["origin"]["models"][0]["name"], "demo")
                 self.assertEqual(training["trained_together"], len(NAMES))
                 self.assertIn("<svg", (self.dictionary(name) / "training.svg").read_text())
+        card = lifescoped("evaluate", "--home", self.home, "--dictionary", "batchtopk", "--corpus", "demo", "--resamples",
+                          20, "--max-persons", 12)
+        self.assertLess(float(re.search(r"\n  l0 +(\S+)", card).group(1)), 8, "k is 4: the threshold of inference is set")
+        with self.assertRaisesRegex(AssertionError, "a crosscoder over blocks.0"):
+            lifescoped("evaluate", "--home", self.home, "--dictionary", "crosscoder", "--corpus", "demo")
+        with Server(folder=self.home) as server:
+            served = {one["name"] for one in Client(server.address).json("dictionaries")["dictionaries"]}
+        self.assertEqual(served, set(NAMES) - {"crosscoder"})
         cross = json.loads((self.dictionary("crosscoder") / "cfg.json").read_text())
         self.assertEqual(cross["metadata"]["hook_name"], "blocks.0.hook_resid_post+blocks.1.hook_resid_post")
         trans = json.loads((self.dictionary("transcoder") / "cfg.json").read_text())

@@ -64,8 +64,7 @@ TEST_F(ActivationShardsTest, AShardThatIsNotWhatTheIndexSaysIsRefused) {
     stream.Next(10);
     FAIL() << "expected an error";
   } catch (const c10::ValueError& error) {
-    EXPECT_THAT(error.msg(), testing::HasSubstr("shard-00001.safetensors: tensor 'activations' is Float [99, 3], "
-                                                "expected Float [100, 3]"));
+    EXPECT_THAT(error.msg(), testing::HasSubstr("shard-00001.safetensors: has digest sha256:"));
   }
 }
 

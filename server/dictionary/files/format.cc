@@ -93,6 +93,7 @@ void ExportDictionary(const std::string& folder, DictionaryFormat format, const 
   const std::set<std::string> exchanged{"standard", "gated", "jumprelu", "topk"};
   TORCH_CHECK_VALUE(exchanged.count(weights.architecture) > 0, FormatName(format), " cannot hold architecture '",
                     weights.architecture, "', which only lifescope reads");
+  TORCH_CHECK_VALUE(!info.is_crosscoder(), FormatName(format), " cannot hold a crosscoder over ", info.hook_point);
   Find(format).write(folder, weights, info);
 }
 

@@ -5,6 +5,7 @@
 
 #include <cstring>
 #include <map>
+#include <set>
 #include <stdexcept>
 #include <string_view>
 
@@ -29,6 +30,8 @@ at::Tensor TensorOf(const NpyArray& array) {
   return tensor;
 }
 
+const std::set<std::string> kArrays{"W_enc", "w_enc", "W_dec", "w_dec", "b_enc", "b_dec", "threshold"};
+
 std::map<std::string, at::Tensor> ReadArrays(const std::string& path) {
   const auto file = MappedFile::Open(path);
   std::string place = path;
@@ -37,6 +40,9 @@ std::map<std::string, at::Tensor> ReadArrays(const std::string& path) {
     std::map<std::string, at::Tensor> arrays;
     for (const std::string& name : archive.names()) {
       place = path + ": array '" + name + "'";
+      // Before it is read: a name costs nothing, an array may be inflated to a thousand times its size.
+      TORCH_CHECK_VALUE(kArrays.count(name) > 0, place,
+                        " is not known; expected W_enc, W_dec, b_enc, b_dec, threshold");
       const std::string bytes = archive.Read(name);
       arrays[name] = TensorOf(ParseNpy(bytes));
     }

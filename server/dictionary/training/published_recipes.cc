@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <type_traits>
 #include <utility>
 
 #include "server/dictionary/training/crosscoder_recipes.h"
@@ -22,28 +23,37 @@ void TakeDead(const TrainingShape& shape, SettingsReader& settings, DeadRule& de
   dead.after = std::min(dead.after, dead.unit == DeadRule::Unit::kRows ? steps * shape.batch_rows : steps);
 }
 
-void Take(SettingsReader& settings, ReluOptions& options) {
-  settings.Take("sparsity_coefficient", options.sparsity_coefficient);
-  settings.Take("penalty_exponent", options.penalty.exponent);
+void Take(const TrainingShape& shape, SettingsReader& settings, ReluOptions& options) {
+  const bool given = settings.Take("sparsity_coefficient", options.sparsity_coefficient);
+  TORCH_CHECK_VALUE(given || options.sparsity_coefficient > 0,
+                    "its reference has no default for sparsity_coefficient, expected one to be set");
+  PAnnealing& annealing = options.annealing;
+  if (annealing.updates == 0) {
+    settings.Take("penalty_exponent", options.penalty.exponent);
+  } else if (annealing.end >= shape.steps) {
+    annealing.start = shape.steps / 4;
+    annealing.end = shape.steps * 3 / 4;
+    annealing.updates = std::min(annealing.updates, annealing.end - annealing.start + 1);
+  }
 }
 
-void Take(SettingsReader& settings, UnitDictionaryOptions& options) {
+void Take(const TrainingShape&, SettingsReader& settings, UnitDictionaryOptions& options) {
   settings.Take("sparsity_coefficient", options.l1_coefficient);
 }
 
-void Take(SettingsReader& settings, GhostGradientOptions& options) {
+void Take(const TrainingShape&, SettingsReader& settings, GhostGradientOptions& options) {
   settings.Take("sparsity_coefficient", options.l1_coefficient);
 }
 
-void Take(SettingsReader& settings, GatedOptions& options) {
+void Take(const TrainingShape&, SettingsReader& settings, GatedOptions& options) {
   settings.Take("sparsity_coefficient", options.sparsity_coefficient);
 }
 
-void Take(SettingsReader& settings, CrosscoderOptions& options) {
+void Take(const TrainingShape&, SettingsReader& settings, CrosscoderOptions& options) {
   settings.Take("sparsity_coefficient", options.sparsity_coefficient);
 }
 
-void Take(SettingsReader& settings, JumpReluOptions& options) {
+void Take(const TrainingShape&, SettingsReader& settings, JumpReluOptions& options) {
   settings.Take("sparsity_coefficient", options.sparsity_coefficient);
   settings.Take("bandwidth", options.bandwidth);
   settings.Take("initial_threshold", options.initial_threshold);
@@ -52,14 +62,16 @@ void Take(SettingsReader& settings, JumpReluOptions& options) {
   }
 }
 
-void Take(SettingsReader& settings, TopKOptions& options) {
+void Take(const TrainingShape& shape, SettingsReader& settings, TopKOptions& options) {
+  // The threshold of inference is a mean over steps: of a short training, over most of them.
+  options.threshold.after_step = std::min(options.threshold.after_step, shape.steps / 20);
   settings.Take("k", options.selection.k);
   settings.Take("auxiliary_coefficient", options.auxk.coefficient);
   settings.Take("auxiliary_k", options.auxk.k);
   settings.Take("multi_topk_weight", options.multi_topk_weight);
 }
 
-void TakeLoop(const TrainingShape& shape, SettingsReader& settings, SaeTrainerOptions& loop) {
+void TakeLoop(const TrainingShape& shape, bool has_sparsity, SettingsReader& settings, SaeTrainerOptions& loop) {
   RateSchedule& schedule = loop.schedule;
   schedule.total_steps = shape.steps;
   settings.Take("learning_rate", schedule.peak);
@@ -69,10 +81,15 @@ void TakeLoop(const TrainingShape& shape, SettingsReader& settings, SaeTrainerOp
   if (!settings.Take("decay_start", schedule.decay_start)) {
     schedule.decay_start = std::max(schedule.warmup_steps, shape.steps * 4 / 5);
   }
-  if (!settings.Take("sparsity_warmup_steps", loop.sparsity_warmup_steps)) {
+  TORCH_CHECK_VALUE(schedule.warmup_steps < shape.steps, "warmup_steps is ", schedule.warmup_steps,
+                    ", expected below the steps, ", shape.steps);
+  // Who warms up over the whole training does so in a short one too.
+  const bool given = has_sparsity && settings.Take("sparsity_warmup_steps", loop.sparsity_warmup_steps);
+  if (!given && loop.sparsity_warmup_steps != shape.steps) {
     loop.sparsity_warmup_steps = std::min(loop.sparsity_warmup_steps, shape.steps / 20);
   }
   settings.Take("gradient_clip", loop.gradient_clip);
+  if (loop.optimiser != SaeTrainerOptions::Optimiser::kAdam) return;
   settings.Take("beta1", loop.adam.beta1);
   settings.Take("beta2", loop.adam.beta2);
   settings.Take("epsilon", loop.adam.epsilon);
@@ -83,9 +100,10 @@ using Make = std::function<DictionaryTraining(const TrainingShape&, SettingsRead
 // An objective of these options in this loop, once the settings are taken.
 template <typename SomeObjective, typename Recipe>
 DictionaryTraining Finish(Recipe recipe, const TrainingShape& shape, SettingsReader& settings) {
-  Take(settings, recipe.objective);
+  constexpr bool kHasSparsity = !std::is_same_v<SomeObjective, TopKObjective>;
+  Take(shape, settings, recipe.objective);
   TakeDead(shape, settings, recipe.objective.dead);
-  TakeLoop(shape, settings, recipe.loop);
+  TakeLoop(shape, kHasSparsity, settings, recipe.loop);
   return {std::make_shared<SomeObjective>(recipe.objective), recipe.loop};
 }
 
@@ -150,6 +168,14 @@ struct Entry {
   const char* reference;
   Make make;
 };
+
+// Recipes whose settings are for rows of mean norm sqrt(width); the others' are for a mean squared norm of 1.
+bool ExpectsSqrtWidth(const std::string& recipe) {
+  for (const char* author : {"saelens/", "bussmann/", "nabeshima/", "anthropic/", "model_diff/"}) {
+    if (recipe.rfind(author, 0) == 0) return true;
+  }
+  return recipe == "dictionary_learning/april";
+}
 
 const std::vector<Entry>& Entries() {
   static const auto* entries = new std::vector<Entry>{
@@ -226,6 +252,10 @@ DictionaryTraining MakeTraining(const std::string& recipe, const TrainingShape& 
     return training;
   }
   TORCH_CHECK_VALUE(false, "no recipe '", recipe, "'; there are ", names);
+}
+
+std::string NormalisationOf(const std::string& recipe) {
+  return ExpectsSqrtWidth(recipe) ? "sqrt_width" : "unit_mean_square";
 }
 
 std::vector<PublishedSaeRecipe> PublishedSaeRecipes() {

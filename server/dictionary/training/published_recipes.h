@@ -40,6 +40,10 @@ using RecipeSettings = std::map<std::string, double>;
 // transcoder.
 DictionaryTraining MakeTraining(const std::string& recipe, const TrainingShape& shape, const RecipeSettings& settings);
 
+// What a recipe's rows are brought to before training, as its reference does or assumes: "unit_mean_square" or
+// "sqrt_width".
+std::string NormalisationOf(const std::string& recipe);
+
 struct PublishedSaeRecipe {
   std::string name;       // "dictionary_learning/topk"
   std::string reference;  // in a few words

@@ -35,6 +35,10 @@ SaeTrainer::SaeTrainer(std::shared_ptr<const Objective> objective, const SaeTrai
     : objective_(std::move(objective)), options_(options) {
   CheckSchedule(options_.schedule);
   TORCH_CHECK_VALUE(options_.gradient_clip >= 0, "gradient_clip is ", options_.gradient_clip, ", expected 0 or more");
+  const AdamOptions& adam = options_.adam;
+  TORCH_CHECK_VALUE(adam.beta1 >= 0 && adam.beta1 < 1 && adam.beta2 >= 0 && adam.beta2 < 1 && adam.epsilon > 0,
+                    "beta1 ", adam.beta1, ", beta2 ", adam.beta2, ", epsilon ", adam.epsilon,
+                    ": expected betas from 0 to below 1 and an epsilon above 0");
   TORCH_CHECK_VALUE(options_.sparsity_warmup_steps >= 0, "sparsity_warmup_steps is ", options_.sparsity_warmup_steps,
                     ", expected 0 or more");
   TORCH_CHECK_VALUE(options_.average_decay >= 0 && options_.average_decay < 1, "average_decay is ",
