@@ -41,8 +41,8 @@ std::map<std::string, at::Tensor> ReadArrays(const std::string& path) {
     for (const std::string& name : archive.names()) {
       place = path + ": array '" + name + "'";
       // Before it is read: a name costs nothing, an array may be inflated to a thousand times its size.
-      TORCH_CHECK_VALUE(kArrays.count(name) > 0, place,
-                        " is not known; expected W_enc, W_dec, b_enc, b_dec, threshold");
+      TORCH_CHECK_VALUE(kArrays.count(name) > 0, path, ": unknown tensor '", name,
+                        "', expected W_enc, W_dec, b_enc, b_dec, threshold");
       const std::string bytes = archive.Read(name);
       arrays[name] = TensorOf(ParseNpy(bytes));
     }
