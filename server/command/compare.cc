@@ -100,7 +100,8 @@ std::string Table(const std::vector<Similarity>& similarities, const std::string
   return absl::StrCat("\n", table, "decoder directions of features that fire; pairs matched greedily\n");
 }
 
-// L0 against a metric, one line for each architecture.
+// L0 against a metric, a colour for each architecture. Points are not joined: an architecture does not say how a
+// dictionary came about, and baselines are among them.
 LinePlot ParetoPlot(const std::vector<DictionaryCard>& cards, const std::string& metric, const std::string& label) {
   LinePlot plot;
   plot.title = absl::StrCat(label, " by sparsity");
@@ -115,7 +116,7 @@ LinePlot ParetoPlot(const std::vector<DictionaryCard>& cards, const std::string&
   }
   for (auto& [architecture, line] : lines) {
     line.name = architecture;
-    line.style = line.x.size() > 1 ? PlotStyle::kMarked : PlotStyle::kPoints;
+    line.style = PlotStyle::kPoints;
     line.colour = static_cast<int>(plot.lines.size());
     plot.lines.push_back(std::move(line));
   }

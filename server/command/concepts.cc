@@ -1,3 +1,5 @@
+#include <c10/util/Exception.h>
+
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -147,6 +149,10 @@ nlohmann::json ToJson(const ConceptsFlags& flags, const OpenedScan& scan, const 
 void Probe(const ConceptsFlags& flags) {
   const Stopwatch stopwatch;
   const OpenedScan scan = OpenScan(flags.home, flags.dictionary, flags.corpus);
+  TORCH_CHECK_VALUE(
+      flags.field.empty() || !scan.dictionary.is_transcoder(), flags.dictionary,
+      ": a transcoder, whose directions are not of what it reads; expected a dictionary that reconstructs, "
+      "or no --field");
   PrepareCompute(flags.threads);
   TraitProbeOptions options = flags.probes;
   options.match.hook_point = scan.hook_point;

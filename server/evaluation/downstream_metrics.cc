@@ -23,12 +23,6 @@ at::Tensor Divergences(const at::Tensor& clean, const at::Tensor& patched) {
 
 }  // namespace
 
-at::Tensor CrossEntropies(const at::Tensor& logits, const at::Tensor& targets) {
-  TORCH_CHECK_VALUE(logits.dim() == 2 && targets.dim() == 1 && logits.size(0) == targets.size(0),
-                    "targets: ", targets.sizes(), ", expected one for each row of the logits, ", logits.sizes());
-  return Surprisals(LogProbabilities(logits), targets);
-}
-
 at::Tensor KlDivergences(const at::Tensor& clean, const at::Tensor& patched) {
   TORCH_CHECK_VALUE(clean.dim() == 2 && clean.sizes() == patched.sizes(), "patched logits: ", patched.sizes(),
                     ", expected as the clean ones, ", clean.sizes());

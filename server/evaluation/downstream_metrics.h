@@ -16,9 +16,7 @@ struct PatchedLogits {
   at::Tensor clean, spliced, zero_ablated, mean_ablated;
 };
 
-// Nats, DOUBLE [predictions].
-at::Tensor CrossEntropies(const at::Tensor& logits, const at::Tensor& targets);
-// KL(clean || patched).
+// KL(clean || patched) in nats, DOUBLE [predictions].
 at::Tensor KlDivergences(const at::Tensor& clean, const at::Tensor& patched);
 
 // What each prediction adds to the sums: DOUBLE [predictions, 8]: 1; cross-entropies clean, spliced, zero, mean; KL

@@ -50,6 +50,8 @@ Tensors ReadTensors(const SafetensorsFile& file, const SaeLensConfig& config) {
                     "architecture '", config.architecture, "'");
   if (config.has_one_threshold) {
     CheckShape(tensors, "topk_threshold", {}, file.path());
+    TORCH_CHECK_VALUE(tensors["topk_threshold"].item<double>() > 0, file.path(), ": tensor 'topk_threshold' is ",
+                      tensors["topk_threshold"].item<double>(), ", expected above 0, as training sets it");
     tensors["threshold"] = tensors["topk_threshold"].expand({n});
     tensors.erase("topk_threshold");
   }
