@@ -1,10 +1,12 @@
 #include <c10/util/Exception.h>
 
+#include <cmath>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -29,51 +31,56 @@ struct ConceptsFlags {
   int32_t threads = 0;
 };
 
+// Figures beside the 1-D loss of the validation rows, in the order of TraitProbe::figures.
+std::string ProbeRow(const std::string& name, const std::string& share, const std::string& entropy, double loss,
+                     const Measurement* figures, size_t count) {
+  std::string row = absl::StrFormat("%-36s %6s %8s %8s", name, share, entropy, NumberText(loss, 4));
+  for (size_t i = 0; i < count; ++i) absl::StrAppendFormat(&row, " %22s", IntervalText(figures[i]));
+  return row + "\n";
+}
+
 std::string ProbeTable(const TraitProbes& found, const std::vector<int64_t>& k) {
-  std::string table = absl::StrFormat("%-36s %6s %8s %8s", "trait", "share", "entropy", "1-D loss");
-  for (const int64_t features : k) absl::StrAppendFormat(&table, " %7s", absl::StrCat("k=", features));
-  absl::StrAppend(&table, "    dense\n");
+  std::string table =
+      absl::StrFormat("%-36s %6s %8s %8s %22s", "trait", "share", "entropy", "1-D loss", "on test persons");
+  for (const int64_t features : k) absl::StrAppendFormat(&table, " %22s", absl::StrCat("k=", features));
+  absl::StrAppendFormat(&table, " %22s\n", "dense");
   for (const TraitProbe& probe : found.probes) {
-    absl::StrAppendFormat(&table, "%-36s %6.3f %8.4f %8.4f", absl::StrCat(probe.trait, " = ", probe.value), probe.share,
-                          probe.loss.constant_loss, probe.loss.loss);
-    for (const SparseProbe& sparse : probe.sparse) absl::StrAppendFormat(&table, " %7.3f", sparse.test_accuracy);
-    absl::StrAppendFormat(&table, " %8.3f\n", probe.activation_accuracy);
+    absl::StrAppend(&table,
+                    ProbeRow(absl::StrCat(probe.trait, " = ", probe.value), absl::StrFormat("%.3f", probe.share),
+                             absl::StrFormat("%.4f", probe.loss.constant_loss), probe.loss.loss, probe.figures.data(),
+                             probe.figures.size()));
   }
-  return table;
+  const Measurement& fitted = found.means.front();
+  absl::StrAppend(&table, ProbeRow("mean", "", "", fitted.value, &found.means[1], found.means.size() - 1));
+  return absl::StrCat(table, fitted.note, fitted.note.empty() ? "" : "\n");
 }
 
-// Means over the features that could be scored.
-RuleScore MeanRule(const std::vector<RuleScore>& rules) {
-  RuleScore mean;
-  for (const RuleScore& rule : rules) {
-    mean.correlation += rule.correlation / static_cast<double>(rules.size());
-    mean.fuzzing += rule.fuzzing / static_cast<double>(rules.size());
-    mean.detection += rule.detection / static_cast<double>(rules.size());
+std::string RuleText(const RuleScores& scores) {
+  if (scores.rules.empty()) return "no feature fires often enough to score its best rule\n";
+  std::string text = absl::StrFormat("best rule of each of %d features, means:", scores.rules.size());
+  for (const Measurement& mean : scores.means) {
+    absl::StrAppend(&text, " ", mean.metric, " ", IntervalText(mean), mean.note.empty() ? "" : " ", mean.note, ";");
   }
-  return mean;
-}
-
-std::string RuleText(const std::vector<RuleScore>& rules) {
-  if (rules.empty()) return "no feature fires often enough to score its best rule\n";
-  const RuleScore mean = MeanRule(rules);
-  return absl::StrFormat(
-      "best rule of each of %d features, mean: correlation %.3f, fuzzing %.3f, detection by event %.3f\n", rules.size(),
-      mean.correlation, mean.fuzzing, mean.detection);
+  text.back() = '\n';
+  return text;
 }
 
 std::string LobeText(const FeatureLobes& lobes) {
-  return absl::StrFormat("lobes of %d features: adjusted mutual information of co-occurrence and direction %.3f\n",
-                         lobes.features.size(), lobes.mutual_information);
+  return absl::StrFormat("lobes of %d features: adjusted mutual information of co-occurrence and direction %s\n",
+                         lobes.features.size(),
+                         std::isnan(lobes.mutual_information) ? "-: too few features occur often enough to be clustered"
+                                                              : NumberText(lobes.mutual_information));
 }
 
 std::string AbsorptionTable(const HierarchyAbsorption& found) {
   std::string table = absl::StrFormat("%-16s %6s %8s %9s %8s %9s %6s  %s\n", "codes", "count", "tokens", "probe F1",
                                       "main F1", "absorbed", "full", "main features");
   for (const GroupAbsorption& group : found.groups) {
-    absl::StrAppendFormat(&table, "%-16s %6d %8d %9.3f %8.3f %9.3f %6.3f  %s\n", group.group, group.code_count,
-                          group.row_count, group.probe_f1, group.main_f1, group.mean_fraction, group.full_rate,
-                          absl::StrJoin(group.main_features, " "));
+    absl::StrAppendFormat(&table, "%-16s %6d %8d %9.3f %8.3f %9s %6s  %s\n", group.group, group.code_count,
+                          group.row_count, group.probe_f1, group.main_f1, NumberText(group.mean_fraction),
+                          NumberText(group.full_rate), absl::StrJoin(group.main_features, " "));
   }
+  absl::StrAppend(&table, "tokens: those that the probe gets right; -: there are none\n");
   for (const Measurement& figure : {found.mean_fraction, found.full_rate}) {
     absl::StrAppend(&table, figure.metric, ": ", IntervalText(figure), "\n");
   }
@@ -87,7 +94,8 @@ nlohmann::json ToJson(const TraitProbe& probe) {
       {"share", probe.share},
       {"probe_loss",
        {{"feature", probe.loss.feature}, {"loss", probe.loss.loss}, {"constant_loss", probe.loss.constant_loss}}},
-      {"activations", {{"accuracy", probe.activation_accuracy}, {"f1", probe.activation_f1}}}};
+      {"activations", {{"f1", probe.activation_f1}}}};
+  for (const Measurement& figure : probe.figures) json["figures"].push_back(ToJson(figure));
   for (const SparseProbe& sparse : probe.sparse) {
     json["sparse_probes"].push_back({{"features", sparse.features},
                                      {"train_accuracy", sparse.train_accuracy},
@@ -125,19 +133,23 @@ nlohmann::json ToJson(const ConceptsFlags& flags, const OpenedScan& scan, const 
                            {"max_rows", flags.probes.rows.max_rows},
                            {"max_documents", flags.probes.rows.max_documents},
                            {"seed", flags.probes.rows.seed},
+                           {"resamples", flags.probes.bootstrap.resamples},
                            {"clusters", flags.probes.lobes.clusters},
                            {"field", flags.field},
                            {"characters", flags.characters}}}};
   for (const TraitProbe& probe : found.probes) json["probes"].push_back(ToJson(probe));
-  for (const RuleScore& rule : found.rules) {
+  for (const Measurement& mean : found.means) json["probe_means"].push_back(ToJson(mean));
+  for (const RuleScore& rule : found.rules.rules) {
     const TraitProbe& trait = found.probes[rule.concept_index];
-    json["rules"].push_back({{"feature", rule.feature},
-                             {"trait", trait.trait},
-                             {"value", trait.value},
-                             {"correlation", rule.correlation},
-                             {"fuzzing", rule.fuzzing},
-                             {"detection", rule.detection}});
+    nlohmann::json entry = {{"feature", rule.feature}, {"trait", trait.trait}, {"value", trait.value}};
+    for (const Measurement* score : {&rule.correlation, &rule.fuzzing, &rule.detection}) {
+      entry[score->metric] = {{"value", score->value}};
+      if (!std::isnan(score->low)) entry[score->metric]["interval_95"] = {score->low, score->high};
+      if (!score->note.empty()) entry[score->metric]["note"] = score->note;
+    }
+    json["rules"].push_back(std::move(entry));
   }
+  for (const Measurement& mean : found.rules.means) json["rule_means"].push_back(ToJson(mean));
   json["lobes"] = {{"features", found.lobes.features},
                    {"by_cooccurrence", found.lobes.by_cooccurrence},
                    {"by_direction", found.lobes.by_direction},
@@ -166,6 +178,7 @@ void Probe(const ConceptsFlags& flags) {
     hierarchy.field = flags.field;
     hierarchy.characters = flags.characters;
     hierarchy.rows = flags.probes.rows;
+    hierarchy.bootstrap = flags.probes.bootstrap;
     absorption = MeasureHierarchyAbsorption(*scan.model.transformer, *scan.dictionary.dictionary, *scan.corpus.corpus,
                                             hierarchy);
   }
@@ -204,13 +217,16 @@ void AddConceptsCommand(CLI::App& app) {
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   verb->add_option("--seed", flags->probes.rows.seed, "Seed of these draws")->capture_default_str();
+  verb->add_option("--resamples", flags->probes.bootstrap.resamples, "Draws of test persons behind the intervals")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   verb->add_option("--json", flags->json, "File for everything that was measured");
   AddThreadsOption(*verb, flags->threads);
   verb->footer(
       "Probes are fitted on tokens of validation persons. 1-D loss: of the best single feature, on the same tokens, "
       "to\n"
-      "compare with the entropy; k=...: accuracy on tokens of test persons of a probe on k features, dense: of one on\n"
-      "the activations. docs/concepts.md has the formulas.\n"
+      "compare with the entropy. On tokens of test persons, with 95 % intervals over these: the loss of that probe;\n"
+      "k=...: accuracy of a probe on k features, dense: of one on the activations. docs/concepts.md has the formulas.\n"
       "Example:\n  lifescoped concepts --home my-home --dictionary small-resid1 --corpus world --field DIAG_");
   verb->callback([flags] { Probe(*flags); });
 }

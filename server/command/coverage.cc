@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -11,6 +13,7 @@
 #include "server/command/home.h"
 #include "server/command/measurement.h"
 #include "server/command/progress_bar.h"
+#include "server/evaluation/concept_coverage.h"
 #include "server/evaluation/trait_coverage.h"
 #include "server/runtime/device.h"
 
@@ -58,10 +61,11 @@ Measurement Difference(const TraitCoverage& coverage, const TraitCoverage& first
     draws.push_back(coverage.draws.front()[i] - first.draws.front()[i]);
   }
   const Measurement& own = coverage.figures.front();
-  return {own.metric, own.value - first.figures.front().value, Quantile(draws, 0.025), Quantile(draws, 0.975)};
+  return WithInterval({own.metric, own.value - first.figures.front().value, 0, 0, own.note}, draws,
+                      coverage.test_person_count);
 }
 
-std::string TableText(const std::vector<Measured>& all) {
+std::string TableText(const std::vector<Measured>& all, const TraitCoverageOptions& options) {
   constexpr char kRow[] = "%-24s %8s %7s %22s %22s %22s %25s\n";
   std::string table = absl::StrFormat(kRow, "dictionary", "features", "L0", "coverage", "shared threshold",
                                       "reconstruction", "coverage - first");
@@ -77,27 +81,43 @@ std::string TableText(const std::vector<Measured>& all) {
   absl::StrAppendFormat(&table, kRow, "(always on)", "", "", IntervalText(first.figures.back()), "", "", "");
   absl::StrAppendFormat(&table, "mean F1 over %d trait values, on %d tokens of %d test persons\n", first.matches.size(),
                         first.test_token_count, first.test_person_count);
+  if (first.left_out_count > 0) {
+    absl::StrAppendFormat(&table, "%d more hold of fewer than %g %% or more than %g %% of the tokens\n",
+                          first.left_out_count, 100 * options.match.min_share, 100 * options.match.max_share);
+  }
+  for (const Measured& one : all) {
+    const auto unmatched = std::count_if(one.coverage.matches.begin(), one.coverage.matches.end(),
+                                         [](const TraitMatch& match) { return match.feature == kNoFeature; });
+    if (unmatched > 0) {
+      absl::StrAppendFormat(&table, "%s: no feature is ever on with %d of them, which count as 0\n", one.name,
+                            unmatched);
+    }
+  }
+  if (const std::string& note = first.figures.front().note; !note.empty()) absl::StrAppend(&table, note, "\n");
   return table;
 }
 
 nlohmann::json ToJson(const TraitMatch& match) {
-  return {{"trait", match.trait},         {"value", match.value}, {"feature", match.feature},
-          {"threshold", match.threshold}, {"f1", match.f1},       {"precision", match.precision},
-          {"recall", match.recall},       {"share", match.share}};
+  nlohmann::json json = {{"trait", match.trait},         {"value", match.value}, {"feature", nullptr},
+                         {"threshold", match.threshold}, {"f1", match.f1},       {"precision", match.precision},
+                         {"recall", match.recall},       {"share", match.share}};
+  if (match.feature != kNoFeature) json["feature"] = match.feature;
+  return json;
 }
 
 nlohmann::json ToJson(const Measured& one, const TraitCoverage& first) {
   const Measurement difference = Difference(one.coverage, first);
-  nlohmann::json json = {
-      {"name", one.name},
-      {"digest", one.digest},
-      {"model", {{"name", one.model}, {"digest", one.model_digest}}},
-      {"hook_point", one.hook_point},
-      {"feature_count", one.feature_count},
-      {"l0", one.coverage.l0},
-      {"shared_fraction", one.coverage.shared_fraction},
-      {"difference_to_first",
-       {{"name", difference.metric}, {"value", difference.value}, {"interval_95", {difference.low, difference.high}}}}};
+  nlohmann::json difference_json = {{"name", difference.metric}, {"value", difference.value}};
+  if (!std::isnan(difference.low)) difference_json["interval_95"] = {difference.low, difference.high};
+  nlohmann::json json = {{"name", one.name},
+                         {"digest", one.digest},
+                         {"model", {{"name", one.model}, {"digest", one.model_digest}}},
+                         {"hook_point", one.hook_point},
+                         {"feature_count", one.feature_count},
+                         {"l0", one.coverage.l0},
+                         {"shared_fraction", one.coverage.shared_fraction},
+                         {"difference_to_first", difference_json},
+                         {"left_out_count", one.coverage.left_out_count}};
   for (const Measurement& figure : one.coverage.figures) json["figures"].push_back(ToJson(figure));
   for (const TraitMatch& match : one.coverage.matches) json["concepts"].push_back(ToJson(match));
   return json;
@@ -131,7 +151,8 @@ void Cover(const CoverageFlags& flags) {
   std::vector<Measured> all;
   for (const std::string& name : flags.dictionaries) all.push_back(MeasureOne(flags, name));
   if (!flags.json.empty()) WriteFileAtomically(flags.json, ToJson(flags, all).dump(2) + "\n");
-  std::fputs(absl::StrCat(TableText(all), "(", DurationText(stopwatch.Seconds()), ")\n").c_str(), stdout);
+  std::fputs(absl::StrCat(TableText(all, flags.options), "(", DurationText(stopwatch.Seconds()), ")\n").c_str(),
+             stdout);
 }
 
 }  // namespace

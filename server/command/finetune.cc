@@ -10,11 +10,13 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "server/command/command.h"
 #include "server/command/end_line.h"
 #include "server/command/home.h"
+#include "server/command/measurement.h"
 #include "server/command/progress_bar.h"
 #include "server/evaluation/classification_metrics.h"
 #include "server/runtime/device.h"
@@ -81,9 +83,10 @@ void PrintMeasurements(const FinetuneResult& result, const FinetuneFlags& flags)
     std::string table;
     absl::StrAppendFormat(&table, "%s (%s): %d persons of the test split\n", targets[t].name,
                           absl::StrJoin(targets[t].classes, ", "), predictions.person_count());
-    absl::StrAppendFormat(&table, "  %-18s %7s  %s\n", "metric", "value", "95 % interval over persons");
+    absl::StrAppendFormat(&table, "  %-18s %s\n", "metric", "value [95 % interval over persons]");
     for (const Measurement& m : Measure(predictions, flags.label_rates, flags.bootstrap)) {
-      absl::StrAppendFormat(&table, "  %-18s %7.3f  %.3f to %.3f\n", m.metric, m.value, m.low, m.high);
+      absl::StrAppendFormat(&table, "  %-18s %s%s\n", m.metric, IntervalText(m),
+                            m.note.empty() ? "" : absl::StrCat("  ", m.note));
     }
     std::fputs(table.c_str(), stdout);
   }

@@ -7,6 +7,7 @@
 #include "server/command/command.h"
 #include "server/command/home.h"
 #include "server/command/progress_bar.h"
+#include "server/evaluation/concept_coverage.h"
 #include "server/evaluation/trait_match.h"
 
 namespace lifescope {
@@ -42,8 +43,9 @@ void Match(const MatchTraitsFlags& flags) {
   const auto shown = std::min<size_t>(matches.size(), static_cast<size_t>(flags.best));
   for (size_t i = 0; i < shown; ++i) {
     const TraitMatch& match = matches[i];
-    absl::StrAppendFormat(&table, "%-36s %8d %6.3f %10.3f %7.3f %7.3f\n", match.trait + " = " + match.value,
-                          match.feature, match.f1, match.precision, match.recall, match.share);
+    absl::StrAppendFormat(&table, "%-36s %8s %6.3f %10.3f %7.3f %7.3f\n", match.trait + " = " + match.value,
+                          match.feature == kNoFeature ? "none" : absl::StrCat(match.feature), match.f1, match.precision,
+                          match.recall, match.share);
   }
   absl::StrAppendFormat(&table,
                         "%d of %d trait values, measured on persons that neither training nor the choice saw (%s)\n",

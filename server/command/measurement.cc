@@ -7,9 +7,17 @@
 
 namespace lifescope {
 
+std::string NumberText(double value, int decimals) {
+  return std::isnan(value) ? "-" : absl::StrFormat("%.*f", decimals, value);
+}
+
 std::string IntervalText(const Measurement& figure, bool is_signed) {
-  return is_signed ? absl::StrFormat("%+.3f [%+.3f, %+.3f]", figure.value, figure.low, figure.high)
-                   : absl::StrFormat("%.3f [%.3f, %.3f]", figure.value, figure.low, figure.high);
+  if (std::isnan(figure.value)) return "-";
+  const auto text = [is_signed](double value) {
+    return is_signed ? absl::StrFormat("%+.3f", value) : absl::StrFormat("%.3f", value);
+  };
+  if (std::isnan(figure.low)) return text(figure.value);
+  return absl::StrFormat("%s [%s, %s]", text(figure.value), text(figure.low), text(figure.high));
 }
 
 nlohmann::json ToJson(const Measurement& figure) {

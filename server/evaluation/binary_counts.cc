@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <c10/util/Exception.h>
 
+#include <limits>
+
 namespace lifescope {
 namespace {
 
@@ -18,7 +20,10 @@ double BinaryCounts::TrueNegativeRate() const { return Ratio(true_negatives, tru
 double BinaryCounts::F1() const {
   return Ratio(2 * true_positives, 2 * true_positives + false_positives + false_negatives);
 }
-double BinaryCounts::BalancedAccuracy() const { return (Recall() + TrueNegativeRate()) / 2; }
+double BinaryCounts::BalancedAccuracy() const {
+  const bool has_both = true_positives + false_negatives > 0 && true_negatives + false_positives > 0;
+  return has_both ? (Recall() + TrueNegativeRate()) / 2 : std::numeric_limits<double>::quiet_NaN();
+}
 
 BinaryCounts& BinaryCounts::operator+=(const BinaryCounts& other) {
   true_positives += other.true_positives;

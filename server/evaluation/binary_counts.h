@@ -1,4 +1,5 @@
-// Right and wrong answers to a yes-no question, and the scores of them. A score without a denominator is 0.
+// Right and wrong answers to a yes-no question, and the scores of them. A score without a denominator is 0, but for
+// BalancedAccuracy.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -18,7 +19,8 @@ struct BinaryCounts {
   double TrueNegativeRate() const;
   // 2 tp / (2 tp + fp + fn).
   double F1() const;
-  // (recall + true negative rate) / 2: what delphi's detection and fuzzing scores call accuracy.
+  // (recall + true negative rate) / 2: what delphi's detection and fuzzing scores call accuracy. NaN where there is no
+  // positive or no negative: half of it would be about nothing.
   double BalancedAccuracy() const;
 
   BinaryCounts& operator+=(const BinaryCounts& other);

@@ -42,6 +42,23 @@ at::Tensor BootstrapSums(const at::Tensor& per_person, const BootstrapOptions& o
   return at::cat(sums);
 }
 
+Measurement WithInterval(Measurement measured, const std::vector<double>& draws, int64_t persons) {
+  measured.low = measured.high = std::numeric_limits<double>::quiet_NaN();
+  if (std::isnan(measured.value)) return measured;
+  if (persons < 2) {
+    measured.note += measured.note.empty() ? "" : "; ";
+    measured.note += "of one person: no interval";
+    return measured;
+  }
+  std::vector<double> defined;
+  for (const double value : draws) {
+    if (!std::isnan(value)) defined.push_back(value);
+  }
+  measured.low = Quantile(defined, 0.025);
+  measured.high = Quantile(defined, 0.975);
+  return measured;
+}
+
 std::vector<Measurement> MeasureOverPersons(const at::Tensor& per_person, const MetricsOfSums& metrics,
                                             const BootstrapOptions& options) {
   const at::Tensor draws = BootstrapSums(per_person, options);
@@ -49,14 +66,9 @@ std::vector<Measurement> MeasureOverPersons(const at::Tensor& per_person, const 
   std::vector<std::vector<double>> values(measured.size());
   for (int64_t draw = 0; draw < draws.size(0); ++draw) {
     const std::vector<Measurement> drawn = metrics(draws[draw]);
-    for (size_t m = 0; m < drawn.size(); ++m) {
-      if (!std::isnan(drawn[m].value)) values[m].push_back(drawn[m].value);
-    }
+    for (size_t m = 0; m < drawn.size(); ++m) values[m].push_back(drawn[m].value);
   }
-  for (size_t m = 0; m < measured.size(); ++m) {
-    measured[m].low = Quantile(values[m], 0.025);
-    measured[m].high = Quantile(values[m], 0.975);
-  }
+  for (size_t m = 0; m < measured.size(); ++m) measured[m] = WithInterval(measured[m], values[m], per_person.size(0));
   return measured;
 }
 

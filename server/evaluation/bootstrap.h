@@ -39,8 +39,11 @@ at::Tensor BootstrapSums(const at::Tensor& per_person, const BootstrapOptions& o
 // Metrics that are functions of sums over persons: `sums` DOUBLE [sums] -> the same metrics in the same order.
 using MetricsOfSums = std::function<std::vector<Measurement>(const at::Tensor& sums)>;
 
-// The metrics of all persons with their intervals. A draw in which a metric is NaN is left out of it. Throws as
-// BootstrapSums.
+// With the 95 % percentile interval of its values over draws of `persons` persons; draws in which it is NaN are left
+// out. No interval where the value is NaN, and none of one person, who says nothing of others: a note says so.
+Measurement WithInterval(Measurement measured, const std::vector<double>& draws, int64_t persons);
+
+// The metrics of all persons WithInterval. Throws as BootstrapSums.
 std::vector<Measurement> MeasureOverPersons(const at::Tensor& per_person, const MetricsOfSums& metrics,
                                             const BootstrapOptions& options = {});
 

@@ -8,6 +8,7 @@
 #include <functional>
 #include <limits>
 #include <numeric>
+#include <utility>
 
 #include "server/corpus/random.h"
 
@@ -252,15 +253,13 @@ std::vector<Measurement> Measure(const ClassPredictions& predictions, const Labe
   Random random(options.seed);
   for (int64_t i = 0; i < options.resamples; ++i) {
     const ClassPredictions drawn = Resample(predictions, random);
-    for (size_t m = 0; m < metrics.size(); ++m) {
-      const double value = metrics[m].metric(drawn);
-      if (!std::isnan(value)) draws[m].push_back(value);
-    }
+    for (size_t m = 0; m < metrics.size(); ++m) draws[m].push_back(metrics[m].metric(drawn));
   }
   std::vector<Measurement> measurements;
   for (size_t m = 0; m < metrics.size(); ++m) {
-    measurements.push_back(
-        {metrics[m].name, metrics[m].metric(predictions), Quantile(draws[m], 0.025), Quantile(draws[m], 0.975)});
+    Measurement measured{metrics[m].name, metrics[m].metric(predictions)};
+    if (std::isnan(measured.value)) measured.note = "all persons are of one class";
+    measurements.push_back(WithInterval(std::move(measured), draws[m], predictions.person_count()));
   }
   return measurements;
 }

@@ -65,7 +65,7 @@ double MultiClassMcc(const ClassPredictions& predictions);
 double QuadraticKappa(const ClassPredictions& predictions);
 
 // Two classes: AUC, AUL, balanced accuracy, F1, MCC; more: macro AUC, macro F1, MCC, quadratic kappa. Persons are drawn
-// with replacement, all metrics from the same draws; a draw in which a metric is not defined is left out of it.
+// with replacement, all metrics from the same draws; intervals as WithInterval.
 // Deterministic. Throws c10::ValueError when there are no persons or resamples, or a class is out of range.
 std::vector<Measurement> Measure(const ClassPredictions& predictions, const LabelRates& rates = {},
                                  const BootstrapOptions& options = {});

@@ -84,21 +84,6 @@ void ConceptCounts::Add(const SparseActivations& codes, const HeldConcepts& conc
   rows_ += codes.rows();
 }
 
-ConceptCounts ConceptCounts::Select(const std::vector<int64_t>& kept) const {
-  ConceptCounts selected(grid_, static_cast<int64_t>(kept.size()));
-  selected.fired_ = fired_;
-  selected.rows_ = rows_;
-  const int64_t levels = grid_.level_count();
-  for (size_t i = 0; i < kept.size(); ++i) selected.holds_[i] = holds_[kept[i]];
-  int64_t* out = selected.hits_.data();
-  for (int64_t feature = 0; feature < grid_.feature_count(); ++feature) {
-    for (const int64_t c : kept) {
-      out = std::copy_n(hits_.data() + (feature * concept_count() + c) * levels, levels, out);
-    }
-  }
-  return selected;
-}
-
 double F1Of(int64_t hits, int64_t fired, int64_t positives) {
   return fired + positives == 0 ? 0 : 2.0 * static_cast<double>(hits) / static_cast<double>(fired + positives);
 }

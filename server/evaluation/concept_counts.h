@@ -59,9 +59,6 @@ class ConceptCounts {
   // the numbers of rows, features or concepts do not fit.
   void Add(const SparseActivations& codes, const HeldConcepts& concepts);
 
-  // These concepts alone, renumbered in the order given.
-  ConceptCounts Select(const std::vector<int64_t>& kept) const;
-
   const ThresholdGrid& grid() const { return grid_; }
   int64_t concept_count() const { return static_cast<int64_t>(holds_.size()); }
   int64_t rows() const { return rows_; }

@@ -9,7 +9,8 @@ namespace {
 // The best feature at each level.
 std::vector<ConceptChoice> BestByLevel(const ConceptCounts& counts, int64_t concept_index) {
   std::vector<ConceptChoice> best(counts.grid().level_count());
-  for (size_t level = 0; level < best.size(); ++level) best[level] = {concept_index, 0, static_cast<int64_t>(level), 0};
+  for (size_t level = 0; level < best.size(); ++level)
+    best[level] = {concept_index, kNoFeature, static_cast<int64_t>(level), 0};
   const int64_t holds = counts.holds()[concept_index];
   for (int64_t feature = 0; feature < counts.grid().feature_count(); ++feature) {
     counts.VisitLevels(feature, concept_index, [&](int64_t level, int64_t hits, int64_t fired) {
@@ -27,7 +28,7 @@ ConceptChoice BestAtLevel(const ConceptCounts& counts, int64_t concept_index, in
 }
 
 ConceptChoice BestAtAnyLevel(const ConceptCounts& counts, int64_t concept_index) {
-  ConceptChoice best{concept_index, 0, 0, 0};
+  ConceptChoice best{concept_index, kNoFeature, 0, 0};
   for (const ConceptChoice& choice : BestByLevel(counts, concept_index)) {
     const bool is_better =
         choice.f1 > best.f1 || (choice.f1 == best.f1 && choice.f1 > 0 && choice.feature <= best.feature);

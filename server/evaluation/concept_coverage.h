@@ -15,16 +15,19 @@
 
 namespace lifescope {
 
+// The feature of a choice where no feature is ever on with the concept.
+inline constexpr int64_t kNoFeature = -1;
+
 // A feature as a detector of a concept, with the counts that it was chosen by.
 struct ConceptChoice {
   int64_t concept_index = 0;
-  int64_t feature = 0;
+  int64_t feature = kNoFeature;
   int64_t level = 0;
   double f1 = 0;
 };
 
 // The best feature of a concept at one level; over all levels. Of equally good features the first, of levels the
-// highest. A concept that no feature hits gives feature 0 at level 0 with F1 0.
+// highest. A concept that no feature hits gives kNoFeature with F1 0.
 ConceptChoice BestAtLevel(const ConceptCounts& counts, int64_t concept_index, int64_t level);
 ConceptChoice BestAtAnyLevel(const ConceptCounts& counts, int64_t concept_index);
 

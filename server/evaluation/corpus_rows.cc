@@ -53,6 +53,15 @@ std::map<int64_t, std::vector<int64_t>> ChoosePositions(const Corpus& corpus, Sp
 
 }  // namespace
 
+std::vector<int64_t> CorpusRows::DocumentOffsets() const {
+  std::vector<int64_t> offsets;
+  for (int64_t i = 0; i < size(); ++i) {
+    if (i == 0 || documents[i] != documents[i - 1]) offsets.push_back(i);
+  }
+  offsets.push_back(size());
+  return offsets;
+}
+
 CorpusRows CollectRows(const Transformer& model, const Dictionary& dictionary, const Corpus& corpus, Split split,
                        const CorpusScanOptions& scan, const CorpusRowOptions& options, const RowFilter& is_wanted,
                        const std::function<bool(int64_t done)>& on_progress) {

@@ -23,6 +23,8 @@ struct CorpusRows {
   std::vector<int32_t> tokens;
 
   int64_t size() const { return static_cast<int64_t>(tokens.size()); }
+  // Where the rows of each document begin, and the end.
+  std::vector<int64_t> DocumentOffsets() const;
 };
 
 struct CorpusRowOptions {

@@ -230,7 +230,8 @@ class Evaluation {
   }
 
   static void AddFeatureMetric(const char* name, const at::Tensor& by_feature, DictionaryEvaluation& result) {
-    result.features.push_back({name, by_feature.mean().item<double>(), kNan, kNan});
+    const char* note = by_feature.numel() == 0 ? "no feature fires" : "";
+    result.features.push_back({name, by_feature.mean().item<double>(), kNan, kNan, note});
   }
 
   std::vector<SubgroupEvaluation> Subgroups() const {

@@ -4,6 +4,7 @@
 #include <c10/util/Exception.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 namespace lifescope {
@@ -39,7 +40,9 @@ std::vector<Measurement> DensityMetrics(const at::Tensor& densities) {
     return (densities * densities.gt(threshold)).sum().item<double>() / all_firing;
   };
   std::vector<Measurement> metrics;
-  const auto add = [&](const char* name, double value) { metrics.push_back({name, value, kNan, kNan}); };
+  const auto add = [&](const char* name, double value) {
+    metrics.push_back({name, value, kNan, kNan, std::isnan(value) ? "no feature fires" : ""});
+  };
   add("alive_fraction", 1 - dead / features);
   add("dead_feature_count", dead);
   add("dense_feature_count", above(0.1));

@@ -90,13 +90,15 @@ Measured MeasureGroup(const CodeGroup& group, const CorpusRows& validation, cons
 
 // Sums of each test person: of every group its fractions, its full absorptions and its rows.
 at::Tensor SumsPerPerson(const std::vector<Measured>& groups, const CorpusRows& test) {
-  std::vector<int64_t> person(test.size(), 0);
-  for (int64_t i = 1; i < test.size(); ++i) person[i] = person[i - 1] + (test.documents[i] != test.documents[i - 1]);
+  const std::vector<int64_t> offsets = test.DocumentOffsets();
+  const auto person_of = [&](int64_t row) {
+    return std::upper_bound(offsets.begin(), offsets.end(), row) - offsets.begin() - 1;
+  };
   const auto width = static_cast<int64_t>(3 * groups.size());
-  at::Tensor sums = at::zeros({person.back() + 1, width}, at::kDouble);
+  at::Tensor sums = at::zeros({static_cast<int64_t>(offsets.size()) - 1, width}, at::kDouble);
   for (size_t g = 0; g < groups.size(); ++g) {
     for (int64_t i = 0; i < groups[g].rows.numel(); ++i) {
-      double* out = sums.data_ptr<double>() + person[groups[g].rows.data_ptr<int64_t>()[i]] * width + 3 * g;
+      double* out = sums.data_ptr<double>() + person_of(groups[g].rows.data_ptr<int64_t>()[i]) * width + 3 * g;
       out[0] += groups[g].absorption.fraction.data_ptr<double>()[i];
       out[1] += groups[g].absorption.is_full.data_ptr<bool>()[i];
       out[2] += 1;

@@ -62,7 +62,7 @@ const std::vector<MetricDefinition>& Table() {
        "Near duplicates raise it; so does a wider dictionary."},
       {"max_encoder_cosine", 1, "mean over features i of max_{j != i} cos(W_enc[:, i], W_enc[:, j])", kSaeBench,
        "As max_decoder_cosine."},
-      {"encoder_decoder_cosine", 1, "cos(W_enc[:, i], W_dec[i]) of each feature", kSaeLens,
+      {"encoder_decoder_cosine", 2, "mean over features i that fire of cos(W_enc[:, i], W_dec[i])", kSaeLens,
        "Low is no fault: encoders also subtract what interferes."},
       {"cross_entropy_clean", 1, "mean over predicted tokens of -log p(token), model untouched, in nats", kGated,
        "Tokens to be predicted are masked anew for the evaluation: compare within one card or equal seeds."},
@@ -94,15 +94,25 @@ const std::vector<MetricDefinition>& Table() {
        "Greedy: the best total may be larger. Rarely firing features weigh as much as others."},
       {"matched_over_0.9", 1, "share of the pairs of matched_cosine_greedy with cosine > 0.9", kSharkey,
        "The threshold is a convention. Between two seeds: stability of the training."},
-      {"capacity", 1, "<a_i, a_i>^2 / sum_j <a_i, a_j>^2 of each feature", "Scherlis et al. 2022, arXiv:2210.01892",
-       "Of vectors as given: lengths matter."},
-      {"coverage_own_threshold", 1,
+      {"capacity", 2, "mean over features that fire of <a_i, a_i>^2 / sum_j <a_i, a_j>^2, a their rows of W_dec",
+       "Scherlis et al. 2022, arXiv:2210.01892", "Of vectors as given: lengths matter. At most width / features."},
+      {"spectrum_slope", 1,
+       "slope of log eigenvalue on log rank, by least squares over those above 1e-12 of the largest, of the covariance "
+       "of the rows of W_dec that fire",
+       kLi, "Of a power law, whether or not there is one: look at the plot."},
+      {"parallelogram_silhouette", 1,
+       "mean silhouette, by relation, of W_dec[second] - W_dec[first] over given pairs of features", kLi,
+       "Of the pairs that were given; directions in which pairs of a relation differ hide parallelograms."},
+      {"parallelogram_silhouette_discriminant", 1,
+       "the same of the first two linear discriminant coordinates of these differences", kLi,
+       "Fitted and measured on the same pairs: of few pairs in many dimensions random ones separate too."},
+      {"coverage_own_threshold", 2,
        "mean over concepts g of F1(i, t, g) = 2 hits / (fired + positives) on test persons, feature i and t in {0, .1, "
-       "..., .9} the best for g on validation persons; i fires where f_i > t max f_i",
+       "..., .9} the best for g on validation persons, 0 where none has F1 > 0 there; i fires where f_i > t max f_i",
        "Karvonen et al. 2024, arXiv:2408.00113, eq. 3",
        "Grows with L0: compare at equal L0, and with coverage_always_on. Published values choose and measure on one "
        "set."},
-      {"coverage_shared_threshold", 1, "the same at the one t of the best mean on validation persons", kBoardCode,
+      {"coverage_shared_threshold", 2, "the same at the one t of the best mean on validation persons", kBoardCode,
        "As coverage_own_threshold."},
       {"concept_reconstruction", 1,
        "F1, pooled over test rows and concepts, of: g is predicted where any of its detectors fires; a detector (i, t) "
@@ -114,15 +124,26 @@ const std::vector<MetricDefinition>& Table() {
        "The best is chosen on the rows that are reported, as published."},
       {"coverage_always_on", 1, "mean over concepts of 2 s / (1 + s), s the share of rows of which it holds", kKarvonen,
        "Not of the dictionary: coverage of a feature that is on everywhere."},
-      {"probe_loss_1d", 1,
-       "min over i, w, b of mean[-y log s(w f_i + b) - (1 - y) log(1 - s(w f_i + b))], not penalised, in nats",
+      {"probe_loss_1d", 2,
+       "mean over concepts y of min over i, w, b of mean[-y log s(w f_i + b) - (1 - y) log(1 - s(w f_i + b))], not "
+       "penalised, in nats",
        "Gao et al. 2024, arXiv:2406.04093, 4.2",
        "Fitted and measured on the same rows; compare with the entropy of y."},
-      {"sparse_probe_accuracy", 1,
-       "accuracy on test rows of a logistic regression (L2, C = 1) on the k features of largest |mean f_i given y - "
+      {"probe_loss_1d_held_out", 1,
+       "mean over concepts of the same loss on test rows of the i, w, b that probe_loss_1d found on validation rows",
+       "Gao et al. 2024, arXiv:2406.04093, 4.2, on rows of its own",
+       "Not bounded by the entropy: a probe that separates the validation rows is sure, and pays for every miss."},
+      {"sparse_probe_accuracy", 2,
+       "mean over concepts of the accuracy on test rows of a logistic regression (L2, C = 1) on the k features of "
+       "largest |mean f_i given y - "
        "mean "
        "f_i given not y| on validation rows",
        kSaeBench, "High for a rare label by saying no."},
+      {"activation_probe_accuracy", 1,
+       "mean over concepts of the accuracy on test rows of a logistic regression (L2, C = 1) on x, fitted on "
+       "validation "
+       "rows",
+       kSaeBench, "Not of the dictionary: what the sparse probes are up against."},
       {"absorption_fraction", 1,
        "per row of a concept that its probe p (unit) gets right, with c_i = f_i cos(W_dec[i], p), m their sum over "
        "main "
@@ -137,9 +158,14 @@ const std::vector<MetricDefinition>& Table() {
        kAbsorption, "As absorption_fraction."},
       {"simulation_correlation", 1, "Pearson correlation of simulated and true activation over all tokens together",
        kBills, "Blind to scale. Here the simulator is a rule: one concept holds or not."},
-      {"fuzzing", 1, "(TPR + TNR) / 2 of an explanation's answers to: is the feature active on this token", kDelphi,
-       "Weighs the rare active tokens as much as all others."},
-      {"detection", 1, "(TPR + TNR) / 2 of the answers to: is the feature active anywhere in this context (event)",
+      {"fuzzing", 2,
+       "(TPR + TNR) / 2 of an explanation's answers to: is the feature active on this token; not defined where it is "
+       "active on all or none",
+       kDelphi, "Weighs the rare active tokens as much as all others."},
+      {"detection", 2,
+       "(TPR + TNR) / 2 of the answers to: is the feature active anywhere in this context (event); not defined where "
+       "it "
+       "is active in all or none",
        kDelphi, "As fuzzing."},
       {"lobe_mutual_information", 1,
        "adjusted mutual information of spectral clusters of features by phi + 1 over events and by 1 - arccos(cos) / "

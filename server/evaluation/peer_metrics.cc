@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <c10/util/Exception.h>
 
+#include <cmath>
 #include <limits>
 
 namespace lifescope {
@@ -32,7 +33,10 @@ void PeerMetrics::AddBatch(const at::Tensor& x, const at::Tensor& reconstruction
 std::vector<Measurement> PeerMetrics::Values() const {
   constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
   std::vector<Measurement> metrics;
-  const auto add = [&](const char* name, double value) { metrics.push_back({name, value, kNan, kNan}); };
+  const auto add = [&](const char* name, double value) {
+    metrics.push_back(
+        {name, value, kNan, kNan, std::isnan(value) ? "a batch does not vary, or its activations are 0" : ""});
+  };
   const double element = squared_element_ / batches_;
   add("sae_lens.mse", error_per_batch_row_ / rows_);
   add("sae_lens.explained_variance", 1 - squared_error_ / batches_ / (squared_norm_ / batches_ - element * element));

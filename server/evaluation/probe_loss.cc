@@ -88,9 +88,13 @@ FeatureProbe Fit(const FeatureRows& rows, double share) {
   return At(rows, w, b);
 }
 
-double ShareOf(const SparseActivations& codes, const at::Tensor& labels) {
+void CheckLabels(const SparseActivations& codes, const at::Tensor& labels) {
   TORCH_CHECK_VALUE(labels.dim() == 1 && labels.scalar_type() == at::kBool && labels.size(0) == codes.rows(),
                     "labels: ", labels.scalar_type(), " ", labels.sizes(), ", expected BOOL [", codes.rows(), "]");
+}
+
+double ShareOf(const SparseActivations& codes, const at::Tensor& labels) {
+  CheckLabels(codes, labels);
   const int64_t positives = labels.sum().item<int64_t>();
   TORCH_CHECK_VALUE(0 < positives && positives < codes.rows(), "labels: ", positives, " of ", codes.rows(),
                     " are true, expected some of each");
@@ -127,15 +131,32 @@ std::vector<FeatureProbe> FitFeatureProbes(const SparseActivations& codes, const
 ProbeLoss MeasureProbeLoss(const SparseActivations& codes, const at::Tensor& labels) {
   const std::vector<FeatureProbe> probes = FitFeatureProbes(codes, labels);
   ProbeLoss best;
-  best.constant_loss = Entropy(ShareOf(codes, labels));
+  const double share = ShareOf(codes, labels);
+  best.constant_loss = Entropy(share);
   best.loss = best.constant_loss;
+  best.intercept = std::log(share) - std::log1p(-share);
   for (size_t feature = 0; feature < probes.size(); ++feature) {
     if (probes[feature].loss < best.loss) {
-      best.feature = static_cast<int64_t>(feature);
-      best.loss = probes[feature].loss;
+      best = {static_cast<int64_t>(feature), probes[feature].weight, probes[feature].intercept, probes[feature].loss,
+              best.constant_loss};
     }
   }
   return best;
+}
+
+at::Tensor LossesOf(const ProbeLoss& probe, const SparseActivations& codes, const at::Tensor& labels) {
+  CheckLabels(codes, labels);
+  const at::Tensor truth = labels.contiguous(), values = codes.values.to(at::kDouble).contiguous();
+  const at::Tensor features = codes.features.contiguous(), offsets = codes.row_offsets.contiguous();
+  at::Tensor losses = at::empty({codes.rows()}, at::kDouble);
+  for (int64_t row = 0; row < codes.rows(); ++row) {
+    double z = probe.intercept;
+    for (int64_t i = offsets.data_ptr<int64_t>()[row]; i < offsets.data_ptr<int64_t>()[row + 1]; ++i) {
+      if (features.data_ptr<int32_t>()[i] == probe.feature) z += probe.weight * values.data_ptr<double>()[i];
+    }
+    losses.data_ptr<double>()[row] = Softplus(truth.data_ptr<bool>()[row] ? -z : z);
+  }
+  return losses;
 }
 
 }  // namespace lifescope

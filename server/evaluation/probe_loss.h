@@ -26,9 +26,13 @@ std::vector<FeatureProbe> FitFeatureProbes(const SparseActivations& codes, const
 
 struct ProbeLoss {
   int64_t feature = 0;  // the first of equally good ones
+  double weight = 0, intercept = 0;
   double loss = 0;
   double constant_loss = 0;  // of the best constant: the entropy of the labels
 };
 ProbeLoss MeasureProbeLoss(const SparseActivations& codes, const at::Tensor& labels);
+
+// The loss of a probe on each of other rows, in nats: DOUBLE [rows]. Throws c10::ValueError when the shapes do not fit.
+at::Tensor LossesOf(const ProbeLoss& probe, const SparseActivations& codes, const at::Tensor& labels);
 
 }  // namespace lifescope

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <c10/util/Exception.h>
 
+#include <cmath>
 #include <limits>
 
 namespace lifescope {
@@ -56,20 +57,24 @@ std::vector<Measurement> ReconstructionMetrics(const at::Tensor& sums, const at:
   const double fvu = Ratio(total(Term::kSquaredError), spread);
   const auto mean = [&](Term term) { return Ratio(total(term), rows); };
   std::vector<Measurement> metrics;
-  const auto add = [&](const char* name, double value) { metrics.push_back({name, value, kNan, kNan}); };
+  const auto add = [&](const char* name, double value, const char* why_undefined = "no rows") {
+    metrics.push_back({name, value, kNan, kNan, std::isnan(value) ? why_undefined : ""});
+  };
   add("l0", mean(Term::kActive));
   add("l1", mean(Term::kActivation));
   add("mse_sum", mean(Term::kSquaredError));
   add("mse_mean", mean(Term::kSquaredError) / static_cast<double>(width));
-  add("fvu", fvu);
-  add("explained_variance", 1 - fvu);
-  add("normalized_mse_uncentred", Ratio(total(Term::kSquaredError), total(Term::kSquaredNorm)));
+  add("fvu", fvu, "the activations do not vary");
+  add("explained_variance", 1 - fvu, "the activations do not vary");
+  add("normalized_mse_uncentred", Ratio(total(Term::kSquaredError), total(Term::kSquaredNorm)),
+      "every activation is 0");
   add("normalized_mse_uncentred_row_mean", mean(Term::kErrorRatio));
   add("cosine", mean(Term::kCosine));
   add("l2_norm_in", mean(Term::kNorm));
   add("l2_norm_out", mean(Term::kReconstructionNorm));
   add("l2_ratio", mean(Term::kNormRatio));
-  add("relative_reconstruction_bias", Ratio(total(Term::kSquaredReconstruction), total(Term::kDot)));
+  add("relative_reconstruction_bias", Ratio(total(Term::kSquaredReconstruction), total(Term::kDot)),
+      "reconstructions have no part along the activations");
   return metrics;
 }
 

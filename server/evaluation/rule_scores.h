@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "server/dictionary/dictionary.h"
+#include "server/evaluation/bootstrap.h"
 #include "server/evaluation/concept_counts.h"
 
 namespace lifescope {
@@ -19,19 +20,29 @@ struct RuleRows {
   HeldConcepts concepts;
   // Context c is rows [context_offsets[c], context_offsets[c + 1]): the tokens of an event.
   std::vector<int64_t> context_offsets;
+  // Person p is rows [person_offsets[p], person_offsets[p + 1]); a context is of one person.
+  std::vector<int64_t> person_offsets;
 };
 
 struct RuleScore {
   int64_t feature = 0;
   int64_t concept_index = 0;  // the first of equally good ones
-  double correlation = 0;
-  double fuzzing = 0;
-  double detection = 0;
+  // As metric_definition.h has them, with intervals over the persons of the test rows. NaN, with a note, where the
+  // activation or the concept does not vary, or the feature is active on all rows (in all contexts) or none.
+  Measurement correlation, fuzzing, detection;
+};
+
+struct RuleScores {
+  std::vector<RuleScore> rules;
+  // Of the three, over the rules of which each is defined; empty where there is no rule.
+  std::vector<Measurement> means;
 };
 
 // Features that are active on fewer than `min_active` rows of either set, or on all of them, are left out (the
-// published scores leave out what fires too rarely to be tested). Memory: 8 bytes per feature and concept. Throws
-// c10::ValueError when numbers of rows, features or concepts do not fit, or there is no concept.
-std::vector<RuleScore> ScoreRules(const RuleRows& fit, const RuleRows& test, int64_t min_active = 15);
+// published scores leave out what fires too rarely to be tested). Memory: 8 bytes per feature and concept, and the
+// draws of 256 rules. `fit` needs no persons. Throws c10::ValueError when numbers of rows, features or concepts do not
+// fit, there is no concept, or the persons do not ascend over the test rows.
+RuleScores ScoreRules(const RuleRows& fit, const RuleRows& test, const BootstrapOptions& bootstrap = {},
+                      int64_t min_active = 15);
 
 }  // namespace lifescope

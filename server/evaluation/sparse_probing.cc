@@ -89,9 +89,9 @@ SparseProbe ProbeFeatures(const LabelledCodes& train, const LabelledCodes& test,
   const at::Tensor train_rows = Columns(train.codes, probe.features);
   probe.model = FitLogisticRegression(train_rows, train.labels, c);
   probe.train_accuracy = Accuracy(probe.model.Predict(train_rows), train.labels);
-  const at::Tensor predicted = probe.model.Predict(Columns(test.codes, probe.features));
-  probe.test_accuracy = Accuracy(predicted, test.labels);
-  probe.test_f1 = CountAnswers(predicted, test.labels).F1();
+  probe.test_predictions = probe.model.Predict(Columns(test.codes, probe.features));
+  probe.test_accuracy = Accuracy(probe.test_predictions, test.labels);
+  probe.test_f1 = CountAnswers(probe.test_predictions, test.labels).F1();
   return probe;
 }
 

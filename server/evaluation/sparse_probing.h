@@ -23,6 +23,7 @@ struct SparseProbe {
   std::vector<int64_t> features;  // ascending
   LogisticModel model;            // over them, in that order
   double train_accuracy = 0;
+  at::Tensor test_predictions;  // BOOL [test rows]
   double test_accuracy = 0;
   double test_f1 = 0;
 };

@@ -43,8 +43,8 @@ class ThresholdedDictionary final : public Dictionary {
 };
 
 // The threshold that leaves at most `l0` features per row on average over the rows that `options` choose, and no fewer
-// than ties force; 0 where there are no more anyway. Memory: every activation of those rows. Throws as
-// EvaluateDictionary.
+// than ties force (to float32); 0 where there are no more anyway. The persons are run twice, the second time only where
+// there are more: `on_progress` counts both. Memory: a batch and two histograms, 1 MiB. Throws as EvaluateDictionary.
 double ThresholdForL0(const Transformer& model, const Dictionary& dictionary, const Corpus& corpus,
                       const DictionaryEvaluationOptions& options, double l0,
                       const std::function<bool(int64_t done, int64_t total)>& on_progress = {});

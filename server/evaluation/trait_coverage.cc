@@ -4,6 +4,7 @@
 #include <c10/util/Exception.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <utility>
 
@@ -13,6 +14,8 @@
 
 namespace lifescope {
 namespace {
+
+constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 double Ratio(double part, double whole) { return whole == 0 ? 0 : part / whole; }
 double F1Of(double hits, double fired, double positives) { return Ratio(2 * hits, fired + positives); }
@@ -94,8 +97,12 @@ class TestCounts {
         layout_(concepts.size(), grid_.level_count() + 1),
         own_of_feature_(grid_.feature_count()),
         shared_of_feature_(grid_.feature_count()) {
-    for (const ConceptChoice& choice : choices_.own) own_of_feature_[choice.feature].push_back(choice);
-    for (const ConceptChoice& choice : choices_.shared) shared_of_feature_[choice.feature].push_back(choice);
+    for (const ConceptChoice& choice : choices_.own) {
+      if (choice.feature != kNoFeature) own_of_feature_[choice.feature].push_back(choice);
+    }
+    for (const ConceptChoice& choice : choices_.shared) {
+      if (choice.feature != kNoFeature) shared_of_feature_[choice.feature].push_back(choice);
+    }
   }
 
   void Add(const EventTokens& tokens) {
@@ -163,7 +170,7 @@ const char* const kFigures[] = {kCoverageOwnThreshold, kCoverageSharedThreshold,
 // The figures, in the order of kFigures, of one row of sums.
 std::vector<double> FiguresOf(const double* sums, const SumLayout& layout) {
   if (layout.concepts() == 0) {
-    return std::vector<double>(std::size(kFigures), std::numeric_limits<double>::quiet_NaN());
+    return std::vector<double>(std::size(kFigures), kNan);
   }
   double own = 0, shared = 0, always = 0;
   for (int64_t c = 0; c < layout.concepts(); ++c) {
@@ -189,8 +196,9 @@ std::vector<TraitMatch> MatchesOf(const TestCounts& counts, const CorpusConcepts
     const ConceptChoice& choice = counts.choices().own[c];
     const double hits = sums[layout.OwnHits(c)], fired = sums[layout.OwnFired(c)], holds = sums[layout.Holds(c)];
     matches.push_back({concepts.name(c).trait, concepts.name(c).value, choice.feature,
-                       counts.grid().Threshold(choice.feature, choice.level), F1Of(hits, fired, holds),
-                       Ratio(hits, fired), Ratio(hits, holds), Ratio(holds, sums[layout.Tokens()])});
+                       choice.feature == kNoFeature ? kNan : counts.grid().Threshold(choice.feature, choice.level),
+                       F1Of(hits, fired, holds), Ratio(hits, fired), Ratio(hits, holds),
+                       Ratio(holds, sums[layout.Tokens()])});
   }
   return matches;
 }
@@ -217,8 +225,9 @@ TraitCoverage ToCoverage(const TestCounts& counts, const CorpusConcepts& concept
   }
   const std::vector<double> figures = FiguresOf(sums, layout);
   for (size_t i = 0; i < figures.size(); ++i) {
-    coverage.figures.push_back(
-        {kFigures[i], figures[i], Quantile(coverage.draws[i], 0.025), Quantile(coverage.draws[i], 0.975)});
+    Measurement figure{kFigures[i], figures[i]};
+    if (std::isnan(figures[i])) figure.note = "every trait value holds of too few or too many tokens";
+    coverage.figures.push_back(WithInterval(std::move(figure), coverage.draws[i], coverage.test_person_count));
   }
   return coverage;
 }
@@ -247,15 +256,22 @@ TraitCoverage CoverTraits(const Transformer& model, const Dictionary& dictionary
   };
 
   at::Tensor maxima = at::zeros({dictionary.feature_count()}, at::kDouble);
-  pass(validation, all, [&](const EventTokens& t) { maxima = at::maximum(maxima, MaxActivations(t.codes)); });
-  ConceptCounts counts(ThresholdGrid(maxima, TenthsBelowOne()), all.size());
-  pass(validation, all, [&](const EventTokens& t) { counts.Add(t.codes, t.concepts); });
-  TORCH_CHECK_VALUE(counts.rows() > 0, "corpus: no event in the validation split, expected at least one");
-  const std::vector<int64_t> kept = ConceptsWithin(counts.holds(), counts.rows(), match.min_share, match.max_share);
-  const CorpusConcepts concepts = all.Select(kept);
-  TestCounts measured(counts.Select(kept), concepts, options.detectors);
+  std::vector<int64_t> holds(all.size(), 0);
+  int64_t tokens = 0;
+  pass(validation, all, [&](const EventTokens& t) {
+    maxima = at::maximum(maxima, MaxActivations(t.codes));
+    for (const int32_t c : t.concepts.concepts) ++holds[c];
+    tokens += t.codes.rows();
+  });
+  TORCH_CHECK_VALUE(tokens > 0, "corpus: no event in the validation split, expected at least one");
+  const CorpusConcepts concepts = all.Select(ConceptsWithin(holds, tokens, match.min_share, match.max_share));
+  ConceptCounts counts(ThresholdGrid(maxima, TenthsBelowOne()), concepts.size());
+  pass(validation, concepts, [&](const EventTokens& t) { counts.Add(t.codes, t.concepts); });
+  TestCounts measured(counts, concepts, options.detectors);
   pass(test, concepts, [&](const EventTokens& t) { measured.Add(t); });
-  return ToCoverage(measured, concepts, options.bootstrap);
+  TraitCoverage coverage = ToCoverage(measured, concepts, options.bootstrap);
+  coverage.left_out_count = all.size() - concepts.size();
+  return coverage;
 }
 
 }  // namespace lifescope

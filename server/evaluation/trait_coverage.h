@@ -34,7 +34,8 @@ inline constexpr char kAlwaysOn[] = "coverage_always_on";
 
 struct TraitCoverage {
   std::vector<TraitMatch> matches;         // of each concept with its own threshold, in the order of the corpus
-  std::vector<Measurement> figures;        // in the order above; NaN where there is no concept
+  int64_t left_out_count = 0;              // concepts that hold of too few or too many tokens
+  std::vector<Measurement> figures;        // in the order above; NaN where there is no concept, with a note
   std::vector<std::vector<double>> draws;  // bootstrap draws of each figure
   double shared_fraction = 0;              // of the maximum: chosen for the shared threshold
   double l0 = 0;                           // active features per event token of the test persons
@@ -43,8 +44,9 @@ struct TraitCoverage {
 };
 
 // The validation documents are run twice (maxima, then counts), the test documents once; `on_progress` counts those
-// runs and returns false to stop (Cancelled is thrown). Memory: 80 bytes per feature and concept, and 8 bytes per test
-// person for each of five counts of a concept. Tokens, concepts left out, ties and errors are those of MatchTraits.
+// runs and returns false to stop (Cancelled is thrown). Memory: 80 bytes per feature and concept that is not left out,
+// and 8 bytes per test person for each of five counts of a concept. Tokens, concepts left out, ties and errors are
+// those of MatchTraits.
 TraitCoverage CoverTraits(const Transformer& model, const Dictionary& dictionary, const Corpus& corpus,
                           const TraitCoverageOptions& options,
                           const std::function<bool(int64_t done, int64_t total)>& on_progress = {});

@@ -3,12 +3,17 @@
 #include <ATen/ATen.h>
 #include <c10/util/Exception.h>
 
+#include <limits>
+#include <utility>
+
 #include "server/evaluation/binary_counts.h"
 #include "server/evaluation/corpus_concepts.h"
 #include "server/evaluation/logistic_regression.h"
 
 namespace lifescope {
 namespace {
+
+constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 HeldConcepts Held(const CorpusConcepts& concepts, const CorpusRows& rows) {
   HeldConcepts held;
@@ -47,18 +52,88 @@ std::vector<int64_t> EventOffsets(const CorpusRows& rows) {
   return offsets;
 }
 
+// A probe without its figures; these are means over rows of the columns that are appended to `by_row`, each DOUBLE
+// [test rows].
 TraitProbe Probe(const CorpusConcepts::Name& name, const LabelledCodes& fit, const LabelledCodes& test,
-                 const at::Tensor& fit_activations, const at::Tensor& test_activations, const std::vector<int64_t>& k) {
+                 const at::Tensor& fit_activations, const at::Tensor& test_activations, const std::vector<int64_t>& k,
+                 std::vector<at::Tensor>* by_row) {
+  const auto add_accuracy = [&](const at::Tensor& predicted) {
+    by_row->push_back((predicted == test.labels).to(at::kDouble));
+  };
   TraitProbe probe;
   probe.trait = name.trait;
   probe.value = name.value;
   probe.share = test.labels.to(at::kDouble).mean().item<double>();
   probe.loss = MeasureProbeLoss(fit.codes, fit.labels);
-  for (const int64_t features : k) probe.sparse.push_back(ProbeSparsely(fit, test, features));
+  by_row->push_back(LossesOf(probe.loss, test.codes, test.labels));
+  for (const int64_t features : k) {
+    probe.sparse.push_back(ProbeSparsely(fit, test, features));
+    add_accuracy(probe.sparse.back().test_predictions);
+  }
   const at::Tensor predicted = FitLogisticRegression(fit_activations, fit.labels).Predict(test_activations);
-  probe.activation_accuracy = (predicted == test.labels).to(at::kDouble).mean().item<double>();
+  add_accuracy(predicted);
   probe.activation_f1 = CountAnswers(predicted, test.labels).F1();
   return probe;
+}
+
+// The figures of a probe, without values.
+std::vector<Measurement> FigureNames(const std::vector<int64_t>& k) {
+  std::vector<Measurement> figures{{"probe_loss_1d_held_out"}};
+  for (const int64_t features : k) {
+    figures.push_back({"sparse_probe_accuracy"});
+    figures.back().note = "k = ";
+    figures.back().note += std::to_string(features);
+  }
+  figures.push_back({"activation_probe_accuracy"});
+  return figures;
+}
+
+// Figures of all probes, one after the other, and then their means. `sums` [columns]: of `Probe`, and of rows.
+std::vector<Measurement> FiguresOf(const at::Tensor& sums, const std::vector<int64_t>& k, size_t probe_count) {
+  const double* sum = sums.data_ptr<double>();
+  const double rows = sum[sums.numel() - 1];
+  const std::vector<Measurement> names = FigureNames(k);
+  std::vector<Measurement> means = names, figures;
+  for (size_t p = 0; p < probe_count; ++p) {
+    for (size_t i = 0; i < names.size(); ++i) {
+      figures.push_back(names[i]);
+      figures.back().value = *sum++ / rows;
+      means[i].value += figures.back().value / static_cast<double>(probe_count);
+    }
+  }
+  figures.insert(figures.end(), means.begin(), means.end());
+  return figures;
+}
+
+// Gives the probes and their means the figures of `by_row`, with intervals over the persons of the test rows.
+void MeasureProbes(std::vector<at::Tensor> by_row, const CorpusRows& test, const TraitProbeOptions& options,
+                   TraitProbes* found) {
+  Measurement fitted{"probe_loss_1d", 0, kNan, kNan};
+  found->means = FigureNames(options.k);
+  if (found->probes.empty()) {
+    found->means.insert(found->means.begin(), fitted);
+    for (Measurement& mean : found->means) mean = {mean.metric, kNan, kNan, kNan, "no trait value to probe for"};
+    return;
+  }
+  by_row.push_back(at::ones({test.size()}, at::kDouble));
+  const at::Tensor columns = at::stack(by_row, 1);
+  std::vector<at::Tensor> by_person;
+  const std::vector<int64_t> offsets = test.DocumentOffsets();
+  for (size_t p = 0; p + 1 < offsets.size(); ++p) {
+    by_person.push_back(columns.narrow(0, offsets[p], offsets[p + 1] - offsets[p]).sum(0));
+  }
+  const std::vector<Measurement> figures = MeasureOverPersons(
+      at::stack(by_person), [&](const at::Tensor& sums) { return FiguresOf(sums, options.k, found->probes.size()); },
+      options.bootstrap);
+  auto figure = figures.begin();
+  for (TraitProbe& probe : found->probes) {
+    const auto end = figure + static_cast<int64_t>(found->means.size());
+    probe.figures.assign(figure, end);
+    figure = end;
+    fitted.value += probe.loss.loss / static_cast<double>(found->probes.size());
+  }
+  found->means.assign(figure, figures.end());
+  found->means.insert(found->means.begin(), fitted);
 }
 
 // Concepts that hold of neither too few nor too many of the rows that fit, and of some but not all that measure.
@@ -93,13 +168,20 @@ TraitProbes ProbeTraits(const Transformer& model, const Dictionary& dictionary, 
   const CorpusConcepts concepts = all.Select(ConceptsToProbe(Held(all, fit), Held(all, test), match));
   const HeldConcepts fit_held = Held(concepts, fit), test_held = Held(concepts, test);
   TraitProbes found;
-  found.lobes = FindLobes(fit.codes, EventOffsets(fit), dictionary.DecoderDirections().to(at::kCPU), options.lobes);
+  std::vector<at::Tensor> by_row;
   for (int64_t c = 0; c < concepts.size(); ++c) {
     found.probes.push_back(Probe(concepts.name(c), {fit.codes, LabelsOf(fit_held, c)},
-                                 {test.codes, LabelsOf(test_held, c)}, fit.activations, test.activations, options.k));
+                                 {test.codes, LabelsOf(test_held, c)}, fit.activations, test.activations, options.k,
+                                 &by_row));
   }
+  MeasureProbes(std::move(by_row), test, options, &found);
+  if (options.probes_alone) return found;
+  found.lobes = FindLobes(fit.codes, EventOffsets(fit), dictionary.DecoderDirections().to(at::kCPU), options.lobes);
   if (concepts.size() > 0) {
-    found.rules = ScoreRules({fit.codes, fit_held, EventOffsets(fit)}, {test.codes, test_held, EventOffsets(test)});
+    const auto rule_rows = [](const CorpusRows& rows, const HeldConcepts& held) {
+      return RuleRows{rows.codes, held, EventOffsets(rows), rows.DocumentOffsets()};
+    };
+    found.rules = ScoreRules(rule_rows(fit, fit_held), rule_rows(test, test_held), options.bootstrap);
   }
   return found;
 }

@@ -22,6 +22,8 @@ struct TraitProbeOptions {
   CorpusRowOptions rows;  // of each split
   std::vector<int64_t> k{1, 2, 5};
   FeatureLobeOptions lobes;
+  BootstrapOptions bootstrap;  // over test persons
+  bool probes_alone = false;   // neither rules nor lobes
 };
 
 struct TraitProbe {
@@ -29,14 +31,19 @@ struct TraitProbe {
   double share = 0;                 // of the test rows of which the trait holds
   ProbeLoss loss;                   // on the validation rows
   std::vector<SparseProbe> sparse;  // by k
-  double activation_accuracy = 0;   // of a logistic regression on the activations
-  double activation_f1 = 0;
+  double activation_f1 = 0;         // of a logistic regression on the activations
+  // probe_loss_1d_held_out, sparse_probe_accuracy of each k, activation_probe_accuracy: on the test rows, with
+  // intervals over persons.
+  std::vector<Measurement> figures;
 };
 
 struct TraitProbes {
   std::vector<TraitProbe> probes;  // in the order of the corpus
-  std::vector<RuleScore> rules;    // concept_index: of `probes`
-  FeatureLobes lobes;              // of the validation rows, by event
+  // Means over the probes: probe_loss_1d (of the validation rows, without an interval), then those of their figures.
+  // NaN without probes.
+  std::vector<Measurement> means;
+  RuleScores rules;    // concept_index: of `probes`
+  FeatureLobes lobes;  // of the validation rows, by event
 };
 
 // Concepts left out and errors are those of MatchTraits; so are those that hold of all or none of the test rows.

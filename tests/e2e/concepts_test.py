@@ -39,7 +39,12 @@ class ConceptsTest(unittest.TestCase):
         self.assertIn("F1", own["formula"])
         f1 = [concept["f1"] for concept in first["concepts"]]
         self.assertAlmostEqual(own["value"], sum(f1) / len(f1), places=12)
-        self.assertTrue(all(0 <= concept["feature"] < FEATURES for concept in first["concepts"]))
+        for concept in first["concepts"]:
+            if concept["feature"] is None:
+                self.assertEqual((concept["f1"], concept["threshold"]), (0, None))
+            else:
+                self.assertTrue(0 <= concept["feature"] < FEATURES)
+        self.assertGreaterEqual(first["left_out_count"], 0)
 
     def test_coverage_of_the_traits_that_were_asked_for(self):
         _, measured = self.measure("coverage", "--dictionaries", "demo-sae", "--traits", "person.sector,event.retired")
@@ -56,7 +61,14 @@ class ConceptsTest(unittest.TestCase):
             self.assertIn(f"{probe['trait']} = {probe['value']}", shown)
             self.assertLessEqual(probe["probe_loss"]["loss"], probe["probe_loss"]["constant_loss"])
             self.assertEqual([len(sparse["features"]) for sparse in probe["sparse_probes"]], [1, 3])
+            self.assertEqual([figure["name"] for figure in probe["figures"]],
+                             ["probe_loss_1d_held_out", "sparse_probe_accuracy", "sparse_probe_accuracy",
+                              "activation_probe_accuracy"])
         self.assertGreater(len(measured["rules"]), 0)
+        for mean in measured["probe_means"][1:] + measured["rule_means"]:
+            low, high = mean["interval_95"]
+            self.assertTrue(low <= mean["value"] <= high, mean)
+        self.assertNotRegex(shown, r"\bnan\b")
         self.assertIn("correlation", shown)
         for group in measured["absorption"]["groups"]:
             self.assertRegex(shown, rf"{group['group']} +{group['code_count']} ")

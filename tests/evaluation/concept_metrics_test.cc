@@ -65,6 +65,14 @@ TEST(ConceptCoverage, FindsThePlantedFeatureAndThreshold) {
   EXPECT_LT(coverage.shared_threshold, 1);
 }
 
+TEST(ConceptCoverage, AConceptThatNoFeatureHitsHasNone) {
+  const at::Tensor activations = at::tensor({1.0, 0.0, 0.0}, at::kDouble).view({3, 1});
+  const ConceptCounts counts = Count(activations, at::tensor({0, 0, 1}, at::kLong).to(at::kBool).view({3, 1}));
+  EXPECT_EQ(BestAtAnyLevel(counts, 0).feature, kNoFeature);
+  EXPECT_EQ(BestAtLevel(counts, 0, 3).feature, kNoFeature);
+  EXPECT_EQ(MeasureCoverage(counts).own_threshold, 0);
+}
+
 TEST(ConceptCoverage, OfConceptsThatHoldAtRandomIsLow) {
   const at::Tensor activations = RandomActivations(4000, 20, 1);
   const at::Tensor holds = at::stack({RandomLabels(4000, 0.3, 2), RandomLabels(4000, 0.1, 3)}, 1);
@@ -157,6 +165,16 @@ TEST(ProbeLoss, IsZeroOfAFeatureThatSeparatesAndEntropyOfNone) {
   EXPECT_NEAR(probes[1].loss, found.constant_loss, 1e-12);  // silent
 }
 
+TEST(ProbeLoss, OfRowsIsWhatTheFitSaysOfItsOwn) {
+  const at::Tensor activations = RandomActivations(200, 5, 31), labels = RandomLabels(200, 0.3, 32);
+  const ProbeLoss found = MeasureProbeLoss(KeepNonZero(activations), labels);
+  const at::Tensor losses = LossesOf(found, KeepNonZero(activations), labels);
+  EXPECT_NEAR(losses.mean().item<double>(), found.loss, 1e-12);
+  const at::Tensor z = activations.select(1, found.feature) * found.weight + found.intercept;
+  EXPECT_TRUE(at::allclose(losses, (at::where(labels, -z, z).exp() + 1).log()));
+  EXPECT_THROW(LossesOf(found, KeepNonZero(activations), labels.narrow(0, 0, 9)), c10::ValueError);
+}
+
 TEST(ProbeLoss, IsThatOfAnUnpenalisedRegression) {
   const at::Tensor activations = RandomActivations(150, 4, 5);
   const at::Tensor labels = at::sigmoid(activations.select(1, 1) * 4 - 1) > RandomActivations(150, 1, 6).select(1, 0);
@@ -238,9 +256,15 @@ TEST(SimulationScore, IsOneOfThePerfectAndUndefinedOfTheConstant) {
 TEST(BinaryCounts, ScoresWithoutADenominatorAreZero) {
   const BinaryCounts none;
   EXPECT_EQ(none.F1(), 0);
-  EXPECT_EQ(none.BalancedAccuracy(), 0);
   EXPECT_EQ(FrequencyWeightedF1(at::ones({2}), at::zeros({2}, at::kLong)), 0);
   EXPECT_THROW(CountAnswers(at::ones({2}), at::ones({2})), c10::ValueError);
+}
+
+TEST(BinaryCounts, BalancedAccuracyWantsBothClasses) {
+  EXPECT_EQ((BinaryCounts{1, 1, 0, 3}.BalancedAccuracy()), 0.875);
+  EXPECT_TRUE(std::isnan(BinaryCounts{}.BalancedAccuracy()));
+  EXPECT_TRUE(std::isnan(BinaryCounts{5, 0, 2, 0}.BalancedAccuracy())) << "no negative";
+  EXPECT_TRUE(std::isnan(BinaryCounts{0, 1, 0, 6}.BalancedAccuracy())) << "no positive";
 }
 
 }  // namespace

@@ -259,6 +259,8 @@ TEST_F(DictionaryEvaluationTest, AThresholdMatchesL0AndDropsTheWeakest) {
   const at::Tensor strength = f * dictionary_.DecoderDirections().norm(2, {1});
   EXPECT_TRUE(at::equal(kept, at::where(strength.gt(threshold), f, at::zeros_like(f))));
   EXPECT_LT(kept.gt(0).sum().item<int64_t>(), f.gt(0).sum().item<int64_t>());
+  // Never more than wanted.
+  EXPECT_LE(l0, wanted);
   EXPECT_EQ(ThresholdForL0(*model_, dictionary_, *corpus_, Options(), own + 1), 0);
   EXPECT_THROW(ThresholdForL0(*model_, dictionary_, *corpus_, Options(), 0), c10::ValueError);
 }

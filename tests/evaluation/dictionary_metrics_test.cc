@@ -138,6 +138,34 @@ TEST(MeasureOverPersons, IsDeterministicAndWantsPersons) {
   EXPECT_THROW(MeasureOverPersons(sums, mean, none), c10::ValueError);
 }
 
+TEST(MeasureOverPersons, OfOnePersonHaveNoInterval) {
+  const Measurement one = MeasureOverPersons(at::ones({1, 1}, at::kDouble), [](const at::Tensor& sums) {
+    return std::vector<Measurement>{{"mean", sums[0].item<double>(), 0, 0}};
+  })[0];
+  EXPECT_EQ(one.value, 1);
+  EXPECT_TRUE(std::isnan(one.low) && std::isnan(one.high));
+  EXPECT_THAT(one.note, HasSubstr("one person"));
+}
+
+TEST(WithInterval, LeavesOutWhatIsNotDefined) {
+  const double nan = std::nan("");
+  const Measurement some = WithInterval({"fvu", 2}, {nan, 1, 3, nan}, 5);
+  EXPECT_EQ(some.low, 1.05);
+  EXPECT_EQ(some.high, 2.95);
+  EXPECT_TRUE(std::isnan(WithInterval({"fvu", nan}, {1, 3}, 5).low));
+  EXPECT_TRUE(std::isnan(WithInterval({"fvu", 2}, {nan, nan}, 5).low));
+}
+
+TEST(Metrics, SayWhyTheyAreNotDefined) {
+  const at::Tensor zero = at::zeros({3, 5});
+  const auto constant = ByName(ReconstructionMetrics(ReconstructionTerms(zero, zero, zero).sum(0)));
+  EXPECT_THAT(constant.at("fvu").note, HasSubstr("do not vary"));
+  EXPECT_EQ(constant.at("l0").note, "");
+  const auto dead = ByName(DensityMetrics(at::zeros({4}, at::kDouble)));
+  EXPECT_TRUE(std::isnan(dead.at("normalized_frequency_over_1_percent").value));
+  EXPECT_EQ(dead.at("normalized_frequency_over_1_percent").note, "no feature fires");
+}
+
 TEST(MetricDefinitions, AreThereForEveryMetricOnce) {
   std::set<std::string> names;
   for (const MetricDefinition& d : MetricDefinitions()) {

@@ -9,6 +9,7 @@
 #include <map>
 
 #include "server/corpus/random.h"
+#include "server/evaluation/concept_coverage.h"
 #include "tests/evaluation/tiny_corpus.h"
 #include "tests/evaluation/token_dictionary.h"
 
@@ -140,6 +141,51 @@ TEST(TraitCoverage, WithoutResamplesOrConceptsHasNoIntervals) {
   const TraitCoverage none = CoverMarkers(false, options);
   EXPECT_THAT(none.matches, SizeIs(0));
   for (const Measurement& figure : none.figures) EXPECT_TRUE(std::isnan(figure.value));
+}
+
+TEST(TraitCoverage, ATraitWithoutAMatchHasNoneAndCountsAsZero) {
+  std::vector<TinyPerson> persons = MarkedPersons(false);
+  // On test persons the feature is on where kind z holds; on validation persons it never is.
+  for (TinyPerson& p : persons) {
+    if (p.split != Split::kValidation) continue;
+    for (size_t i = 0; i < p.document.token.size(); ++i) {
+      if (p.document.token[i] == kMarkers[2]) p.document.token[i] = kMarkers[2] + 1;
+    }
+  }
+  const auto model = TinyModel(at::kFloat);
+  TraitCoverageOptions options = Options();
+  options.match.traits = {"event.kind"};
+  const TraitCoverage coverage =
+      CoverTraits(*model, TokenDictionary(*model, {kMarkers[0], kMarkers[2]}), *WriteCorpus(persons), options);
+  ASSERT_THAT(coverage.matches, SizeIs(3));
+  EXPECT_EQ(coverage.matches[0].feature, 0);
+  for (const size_t unmatched : {1, 2}) {
+    EXPECT_EQ(coverage.matches[unmatched].feature, kNoFeature);
+    EXPECT_EQ(coverage.matches[unmatched].f1, 0);
+    EXPECT_TRUE(std::isnan(coverage.matches[unmatched].threshold));
+  }
+  EXPECT_NEAR(Figure(coverage, kCoverageOwnThreshold).value, coverage.matches[0].f1 / 3, 1e-12);
+  EXPECT_NEAR(Figure(coverage, kCoverageSharedThreshold).value, coverage.matches[0].f1 / 3, 1e-12);
+}
+
+TEST(TraitCoverage, CountsWhatItLeavesOut) {
+  TraitCoverageOptions options = Options();
+  options.match.min_share = 0.4;  // sectors hold of half the tokens, kinds of a third
+  const TraitCoverage coverage = CoverMarkers(false, options);
+  EXPECT_EQ(coverage.left_out_count, 3);
+  ASSERT_THAT(coverage.matches, SizeIs(2));
+  for (const TraitMatch& match : coverage.matches) EXPECT_EQ(match.trait, "person.sector");
+}
+
+TEST(TraitCoverage, OfOneTestPersonHasNoInterval) {
+  std::vector<TinyPerson> persons = MarkedPersons(false);
+  for (size_t i = 1; i < persons.size(); ++i) persons[i].split = Split::kValidation;
+  const auto model = TinyModel(at::kFloat);
+  const TraitCoverage coverage =
+      CoverTraits(*model, TokenDictionary(*model, {kMarkers[0]}), *WriteCorpus(persons), Options());
+  EXPECT_EQ(coverage.test_person_count, 1);
+  EXPECT_TRUE(std::isnan(coverage.figures[0].low));
+  EXPECT_THAT(coverage.figures[0].note, ::testing::HasSubstr("one person"));
 }
 
 TEST(TraitCoverage, IsOfTheTraitsAskedFor) {

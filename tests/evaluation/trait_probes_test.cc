@@ -180,21 +180,72 @@ TEST(TraitProbes, ReadPlantedTraitsAndNotOthers) {
       EXPECT_THAT(probe.sparse[1].features, testing::Contains(0));
     }
   }
-  ASSERT_THAT(found.rules, SizeIs(Ge(2U)));
-  const RuleScore& rule = found.rules[0];
+  ASSERT_THAT(found.rules.rules, SizeIs(Ge(2U)));
+  const RuleScore& rule = found.rules.rules[0];
   EXPECT_EQ(rule.feature, 0);
   EXPECT_EQ(found.probes[rule.concept_index].value, "x");
-  EXPECT_GT(rule.correlation, 0.5);
-  EXPECT_GT(rule.detection, 0.95);  // by event; feature 0 misses OCC_13
-  EXPECT_GT(rule.detection, rule.fuzzing);
+  EXPECT_GT(rule.correlation.value, 0.5);
+  EXPECT_GT(rule.detection.value, 0.95);  // by event; feature 0 misses OCC_13
+  EXPECT_GT(rule.detection.value, rule.fuzzing.value);
+}
+
+TEST(TraitProbes, FiguresAndMeansHaveIntervalsOverPersons) {
+  const auto model = TinyModel(at::kDouble);
+  TraitProbeOptions options;
+  options.match.hook_point = kEmbedding;
+  options.match.max_share = 0.9;
+  options.k = {1, 2};
+  options.bootstrap.resamples = 100;
+  const TraitProbes found = ProbeTraits(*model, OccupationDictionary(*model), *WriteCorpus(Workers()), options);
+  std::vector<double> sums(4, 0);
+  for (const TraitProbe& probe : found.probes) {
+    ASSERT_THAT(probe.figures, SizeIs(4));
+    EXPECT_EQ(probe.figures[1].value, probe.sparse[0].test_accuracy);
+    EXPECT_EQ(probe.figures[2].value, probe.sparse[1].test_accuracy);
+    for (size_t i = 0; i < sums.size(); ++i) {
+      const Measurement& figure = probe.figures[i];
+      EXPECT_LT(figure.low, figure.value) << figure.metric;
+      EXPECT_LT(figure.value, figure.high) << figure.metric;
+      sums[i] += figure.value;
+    }
+  }
+  ASSERT_THAT(found.means, SizeIs(5));
+  EXPECT_TRUE(std::isnan(found.means[0].low)) << "chosen and measured on the same rows";
+  for (size_t i = 0; i < sums.size(); ++i) {
+    EXPECT_NEAR(found.means[i + 1].value, sums[i] / 5, 1e-12);
+    EXPECT_LT(found.means[i + 1].low, found.means[i + 1].high);
+  }
+  for (const Measurement& mean : found.rules.means) {
+    EXPECT_LE(mean.low, mean.value) << mean.metric;
+    EXPECT_LE(mean.value, mean.high) << mean.metric;
+  }
+}
+
+TEST(TraitProbes, OfOneTestPersonHaveNoInterval) {
+  std::vector<TinyPerson> persons = Workers();
+  bool is_first = true;
+  for (TinyPerson& p : persons) {
+    if (p.split != Split::kTest) continue;
+    if (!is_first) p.split = Split::kTrain;
+    is_first = false;
+  }
+  const auto model = TinyModel(at::kDouble);
+  TraitProbeOptions options;
+  options.match.hook_point = kEmbedding;
+  options.k = {1};
+  const TraitProbes found = ProbeTraits(*model, OccupationDictionary(*model), *WriteCorpus(persons), options);
+  ASSERT_FALSE(found.probes.empty());
+  for (const Measurement& mean : found.means) EXPECT_TRUE(std::isnan(mean.low)) << mean.metric;
+  EXPECT_THAT(found.means[1].note, testing::HasSubstr("one person"));
 }
 
 TEST(RuleScores, AreThoseOfTheirDefinition) {
   const at::Tensor activations = at::tensor({1.0, 0.0, 2.0, 0.0, 0.0, 0.0, 0.0, 3.0}, at::kDouble).view({8, 1});
   const at::Tensor holds =
       at::tensor({1, 0, 1, 0, 1, 0, 0, 1, 0, 1, 0, 0, 1, 0, 0, 1}, at::kLong).to(at::kBool).view({8, 2});
-  const RuleRows rows{KeepNonZero(activations), ToHeldConcepts(holds), {0, 2, 4, 6, 8}};
-  const std::vector<RuleScore> scores = ScoreRules(rows, rows, 1);
+  const RuleRows rows{KeepNonZero(activations), ToHeldConcepts(holds), {0, 2, 4, 6, 8}, {0, 4, 8}};
+  const RuleScores found = ScoreRules(rows, rows, {}, 1);
+  const std::vector<RuleScore>& scores = found.rules;
   ASSERT_THAT(scores, SizeIs(1));
   // Concept 0 holds of rows 0, 1, 2 and 6; concept 1 of 3, 4, 7.
   const at::Tensor first = holds.select(1, 0).to(at::kDouble), second = holds.select(1, 1).to(at::kDouble);
@@ -204,7 +255,7 @@ TEST(RuleScores, AreThoseOfTheirDefinition) {
   };
   const bool is_first = correlation(first) > correlation(second);
   EXPECT_EQ(scores[0].concept_index, is_first ? 0 : 1);
-  EXPECT_NEAR(scores[0].correlation, std::max(correlation(first), correlation(second)), 1e-12);
+  EXPECT_NEAR(scores[0].correlation.value, std::max(correlation(first), correlation(second)), 1e-12);
   const at::Tensor rule = is_first ? holds.select(1, 0) : holds.select(1, 1);
   const at::Tensor active = activations.select(1, 0) > 0;
   const auto accuracy = [](const at::Tensor& truth, const at::Tensor& says) {
@@ -212,10 +263,28 @@ TEST(RuleScores, AreThoseOfTheirDefinition) {
     const double rest = (~truth & ~says).sum().item<double>() / (~truth).sum().item<double>();
     return (hit + rest) / 2;
   };
-  EXPECT_NEAR(scores[0].fuzzing, accuracy(active, rule), 1e-12);
-  EXPECT_NEAR(scores[0].detection, accuracy(active.view({4, 2}).any(1), rule.view({4, 2}).any(1)), 1e-12);
-  EXPECT_THAT(ScoreRules(rows, rows, 5), SizeIs(0));
-  EXPECT_THROW(ScoreRules({rows.codes, rows.concepts, {0, 7}}, rows), c10::ValueError);
+  EXPECT_NEAR(scores[0].fuzzing.value, accuracy(active, rule), 1e-12);
+  EXPECT_NEAR(scores[0].detection.value, accuracy(active.view({4, 2}).any(1), rule.view({4, 2}).any(1)), 1e-12);
+  ASSERT_THAT(found.means, SizeIs(3));
+  EXPECT_EQ(found.means[0].value, scores[0].correlation.value);
+  // Draws of the two persons: each alone, or both.
+  EXPECT_LE(scores[0].fuzzing.low, scores[0].fuzzing.value);
+  EXPECT_GE(scores[0].fuzzing.high, scores[0].fuzzing.value);
+  EXPECT_THAT(ScoreRules(rows, rows, {}, 5).rules, SizeIs(0));
+  EXPECT_THROW(ScoreRules({rows.codes, rows.concepts, {0, 7}, {0, 8}}, rows), c10::ValueError);
+  EXPECT_THROW(ScoreRules(rows, {rows.codes, rows.concepts, {0, 8}, {0, 7}}), c10::ValueError);
+}
+
+TEST(RuleScores, OfAFeatureOnInEveryContextDetectNothing) {
+  const at::Tensor activations = at::tensor({1.0, 0.0, 2.0, 0.0}, at::kDouble).view({4, 1});
+  const at::Tensor holds = at::tensor({1, 0, 0, 0}, at::kLong).to(at::kBool).view({4, 1});
+  const RuleRows rows{KeepNonZero(activations), ToHeldConcepts(holds), {0, 2, 4}, {0, 2, 4}};
+  const RuleScores found = ScoreRules(rows, rows, {}, 1);
+  ASSERT_THAT(found.rules, SizeIs(1));
+  EXPECT_EQ(found.rules[0].fuzzing.value, 0.75);
+  EXPECT_TRUE(std::isnan(found.rules[0].detection.value));
+  EXPECT_THAT(found.rules[0].detection.note, testing::HasSubstr("all contexts"));
+  EXPECT_TRUE(std::isnan(found.means[2].value)) << "no rule has one";
 }
 
 }  // namespace
