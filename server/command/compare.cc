@@ -1,10 +1,8 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
 #include <limits>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -15,6 +13,7 @@
 #include "server/command/command.h"
 #include "server/command/evaluation_flags.h"
 #include "server/command/home.h"
+#include "server/command/measurement.h"
 #include "server/command/progress_bar.h"
 #include "server/evaluation/dictionary_similarity.h"
 
@@ -59,23 +58,30 @@ std::vector<Similarity> SimilaritiesToFirst(const CompareFlags& flags, const std
   return similarities;
 }
 
-std::string Cell(const Measurement& m) {
-  if (std::isnan(m.value)) return "-";
-  return absl::StrFormat("%.3f [%.3f, %.3f]", m.value, m.low, m.high);
-}
-
 std::string Table(const std::vector<DictionaryCard>& cards) {
-  constexpr char kRow[] = "%-22s %-10s %-28s %8s %8s %24s %24s %24s %6s\n";
+  constexpr char kRow[] = "%-22s %-32s %-28s %8s %8s %24s %24s %24s %6s\n";
   std::string table = absl::StrFormat(kRow, "dictionary", "kind", "hook point", "features", "L0", "FVU",
                                       "loss recovered, zero", "loss recovered, mean", "alive");
   for (const DictionaryCard& card : cards) {
-    absl::StrAppendFormat(&table, kRow, card.dictionary.name, card.architecture, card.hook_point,
-                          absl::StrCat(card.feature_count), absl::StrFormat("%.2f", MetricOf(card, "l0").value),
-                          Cell(MetricOf(card, "fvu")), Cell(MetricOf(card, "loss_recovered_zero")),
-                          Cell(MetricOf(card, "loss_recovered_mean")),
-                          absl::StrFormat("%.3f", MetricOf(card, "alive_fraction").value));
+    absl::StrAppendFormat(&table, kRow, card.dictionary.name, card.kind, card.hook_point,
+                          absl::StrCat(card.feature_count), NumberText(MetricOf(card, "l0").value, 2),
+                          IntervalText(MetricOf(card, "fvu")), IntervalText(MetricOf(card, "loss_recovered_zero")),
+                          IntervalText(MetricOf(card, "loss_recovered_mean")),
+                          NumberText(MetricOf(card, "alive_fraction").value));
   }
   return table;
+}
+
+// What the cells of the table leave unsaid: why one is "-", has no interval or needs care.
+std::string CellNotes(const std::vector<DictionaryCard>& cards) {
+  std::string notes;
+  for (const DictionaryCard& card : cards) {
+    for (const char* metric : {"fvu", "loss_recovered_zero", "loss_recovered_mean"}) {
+      const Measurement m = MetricOf(card, metric);
+      if (!m.note.empty()) absl::StrAppend(&notes, card.dictionary.name, ", ", metric, ": ", m.note, "\n");
+    }
+  }
+  return notes;
 }
 
 // What --match-l0 did.
@@ -94,33 +100,10 @@ std::string Table(const std::vector<Similarity>& similarities, const std::string
   std::string table = absl::StrFormat(kRow, absl::StrCat("likeness to ", first), "MMCS to it", "MMCS from it",
                                       "matched cosine", "over 0.9");
   for (const Similarity& similarity : similarities) {
-    const auto number = [&](size_t i) { return absl::StrFormat("%.3f", similarity.metrics[i].value); };
+    const auto number = [&](size_t i) { return NumberText(similarity.metrics[i].value); };
     absl::StrAppendFormat(&table, kRow, similarity.name, number(0), number(1), number(2), number(3));
   }
   return absl::StrCat("\n", table, "decoder directions of features that fire; pairs matched greedily\n");
-}
-
-// L0 against a metric, a colour for each architecture. Points are not joined: an architecture does not say how a
-// dictionary came about, and baselines are among them.
-LinePlot ParetoPlot(const std::vector<DictionaryCard>& cards, const std::string& metric, const std::string& label) {
-  LinePlot plot;
-  plot.title = absl::StrCat(label, " by sparsity");
-  plot.x_label = "L0, mean active features per row";
-  plot.y_label = label;
-  std::map<std::string, PlotLine> lines;
-  for (const DictionaryCard& card : cards) {  // by L0
-    PlotLine& line = lines[card.architecture];
-    line.x.push_back(MetricOf(card, "l0").value);
-    line.y.push_back(MetricOf(card, metric).value);
-    line.labels.push_back(card.dictionary.name);
-  }
-  for (auto& [architecture, line] : lines) {
-    line.name = architecture;
-    line.style = PlotStyle::kPoints;
-    line.colour = static_cast<int>(plot.lines.size());
-    plot.lines.push_back(std::move(line));
-  }
-  return plot;
 }
 
 nlohmann::json ToJson(const std::vector<DictionaryCard>& cards, const std::vector<Similarity>& similarities,
@@ -162,7 +145,7 @@ void Compare(const CompareFlags& flags) {
       absl::StrCat(Table(cards),
                    absl::StrFormat("%d rows of %d persons, 95 %% intervals over persons; compare at like L0\n",
                                    evaluation.row_count, evaluation.person_count),
-                   ThresholdNote(cards), Table(similarities, first), "\nwrote ", folder, " (",
+                   CellNotes(cards), ThresholdNote(cards), Table(similarities, first), "\nwrote ", folder, " (",
                    DurationText(stopwatch.Seconds()), ")\n");
   std::fputs(text.c_str(), stdout);
 }
@@ -184,7 +167,9 @@ void AddCompareCommand(CLI::App& app) {
   verb->footer(
       "All are judged on the same rows, masks and draws of persons. Writes <home>/comparisons/<name>: "
       "comparison.json,\n"
-      "fvu.svg and loss_recovered.svg (against L0), densities.svg. Dictionaries of two seeds: their likeness is the\n"
+      "fvu.svg and loss_recovered.svg (against L0), densities.svg. kind: the recipe, the baseline's method or the "
+      "format of\n"
+      "an import; points of one kind, place and width are joined. Dictionaries of two seeds: their likeness is the\n"
       "stability of the training.\n"
       "Example:\n  lifescoped compare --home my-home --dictionaries k16,k32,neurons --corpus world --name by-k");
   verb->callback([flags] { Compare(*flags); });

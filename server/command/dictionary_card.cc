@@ -3,9 +3,12 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "server/command/measurement.h"
 #include "server/evaluation/feature_density.h"
 #include "server/runtime/device.h"
@@ -50,15 +53,14 @@ double ValueIn(const std::vector<Measurement>& metrics, const std::string& name)
 
 std::string GroupTable(const std::vector<SubgroupEvaluation>& groups) {
   constexpr char kRow[] = "  %-34s %8s %7s %7s %11s %9s %9s\n";
-  const auto number = [](double value) { return std::isnan(value) ? "-" : absl::StrFormat("%.3f", value); };
   std::string table = absl::StrFormat(kRow, "subgroup", "rows", "L0", "FVU", "predictions", "CE clean", "delta CE");
   for (size_t i = 0; i < std::min(groups.size(), kShownGroups); ++i) {
     const SubgroupEvaluation& group = groups[i];
     absl::StrAppendFormat(&table, kRow, group.name, absl::StrCat(group.row_count),
-                          absl::StrFormat("%.2f", ValueIn(group.reconstruction, "l0")),
-                          number(ValueIn(group.reconstruction, "fvu")), absl::StrCat(group.prediction_count),
-                          number(ValueIn(group.downstream, "cross_entropy_clean")),
-                          number(ValueIn(group.downstream, "delta_cross_entropy")));
+                          NumberText(ValueIn(group.reconstruction, "l0"), 2),
+                          NumberText(ValueIn(group.reconstruction, "fvu")), absl::StrCat(group.prediction_count),
+                          NumberText(ValueIn(group.downstream, "cross_entropy_clean")),
+                          NumberText(ValueIn(group.downstream, "delta_cross_entropy")));
   }
   if (groups.size() > kShownGroups) {
     absl::StrAppendFormat(&table, "  and %d smaller ones in the card's JSON\n", groups.size() - kShownGroups);
@@ -82,7 +84,7 @@ Measurement MetricOf(const DictionaryCard& card, const std::string& name) {
       if (m.metric == name) return m;
     }
   }
-  return {name, kNan, kNan, kNan};
+  return {name, kNan, kNan, kNan, "not measured"};
 }
 
 nlohmann::json ToJson(const DictionaryCard& card) {
@@ -91,6 +93,7 @@ nlohmann::json ToJson(const DictionaryCard& card) {
   nlohmann::json json = {{"card_version", kCardVersion},
                          {"software", SoftwareVersion()},
                          {"dictionary", ToJson(card.dictionary)},
+                         {"kind", card.kind},
                          {"architecture", card.architecture},
                          {"feature_count", card.feature_count},
                          {"hook_point", card.hook_point},
@@ -118,8 +121,11 @@ nlohmann::json ToJson(const DictionaryCard& card) {
   for (const CardSection& section : card.sections) {
     nlohmann::json metrics = nlohmann::json::array();
     for (const Measurement& m : section.metrics) metrics.push_back(ToJson(m));
-    json["sections"].push_back({{"title", section.title}, {"metrics", metrics}});
+    nlohmann::json entry = {{"title", section.title}, {"metrics", metrics}};
+    if (!section.note.empty()) entry["note"] = section.note;
+    json["sections"].push_back(std::move(entry));
   }
+  if (!card.spectrum.empty()) json["decoder_spectrum"] = card.spectrum;
   for (const SubgroupEvaluation& group : evaluation.groups) json["subgroups"].push_back(ToJson(group));
   return json;
 }
@@ -134,8 +140,10 @@ std::string ToText(const DictionaryCard& card) {
       PositionsText(card.options.positions), evaluation.prediction_count);
   for (const CardSection& section : card.sections) {
     absl::StrAppend(&text, "\n", section.title, "\n");
+    if (!section.note.empty()) absl::StrAppend(&text, "  ", section.note, "\n");
     for (const Measurement& m : section.metrics) {
-      absl::StrAppendFormat(&text, "  %-44s %12.5g", m.metric, m.value);
+      absl::StrAppendFormat(&text, "  %-44s %12s", m.metric,
+                            std::isnan(m.value) ? "-" : absl::StrFormat("%.5g", m.value));
       if (!std::isnan(m.low)) absl::StrAppendFormat(&text, "  [%.5g, %.5g]", m.low, m.high);
       absl::StrAppend(&text, m.note.empty() ? "" : absl::StrCat("  ", m.note), "\n");
     }
@@ -155,6 +163,54 @@ std::string Sparkline(const std::vector<int64_t>& counts) {
     line += count == 0 ? " " : kBars[(count * kHeights + largest - 1) / largest - 1];
   }
   return line;
+}
+
+LinePlot SpectrumPlot(const DictionaryCard& card) {
+  LinePlot plot;
+  plot.title = absl::StrCat("Spectrum of the directions of ", card.dictionary.name);
+  plot.x_label = "log10 rank";
+  plot.y_label = "log10 eigenvalue of their covariance";
+  PlotLine line;
+  for (size_t i = 0; i < card.spectrum.size(); ++i) {
+    if (card.spectrum[i] <= 1e-12 * card.spectrum.front()) break;
+    line.x.push_back(std::log10(static_cast<double>(i + 1)));
+    line.y.push_back(std::log10(card.spectrum[i]));
+  }
+  plot.lines.push_back(std::move(line));
+  return plot;
+}
+
+LinePlot ParetoPlot(const std::vector<DictionaryCard>& cards, const std::string& metric, const std::string& label) {
+  LinePlot plot;
+  plot.title = absl::StrCat(label, " by sparsity");
+  plot.x_label = "L0, mean active features per row";
+  plot.y_label = label;
+  std::vector<const DictionaryCard*> by_l0;
+  for (const DictionaryCard& card : cards) by_l0.push_back(&card);
+  std::stable_sort(by_l0.begin(), by_l0.end(), [](const DictionaryCard* a, const DictionaryCard* b) {
+    return MetricOf(*a, "l0").value < MetricOf(*b, "l0").value;
+  });
+  std::map<std::string, int> colours;
+  std::map<std::string, size_t> lines;
+  for (const DictionaryCard* card : by_l0) {
+    const auto [colour, is_new_kind] = colours.emplace(card->kind, static_cast<int>(colours.size()));
+    std::string like = absl::StrJoin({card->kind, card->model.digest, card->hook_point}, "\n");
+    absl::StrAppend(&like, "\n", card->feature_count, card->threshold > 0 ? "\ncut " : "",
+                    card->threshold > 0 ? card->dictionary.name : "");
+    const auto [place, is_new_line] = lines.emplace(like, plot.lines.size());
+    if (is_new_line) {
+      PlotLine line;
+      if (is_new_kind) line.name = card->kind;
+      line.style = PlotStyle::kMarked;
+      line.colour = colour->second;
+      plot.lines.push_back(std::move(line));
+    }
+    PlotLine& line = plot.lines[place->second];
+    line.x.push_back(MetricOf(*card, "l0").value);
+    line.y.push_back(MetricOf(*card, metric).value);
+    line.labels.push_back(card->dictionary.name);
+  }
+  return plot;
 }
 
 LinePlot DensityPlot(const std::vector<DictionaryCard>& cards) {

@@ -15,6 +15,7 @@ namespace lifescope {
 struct CardSection {
   std::string title;
   std::vector<Measurement> metrics;
+  std::string note = {};  // what they are of, or why there are none
 };
 
 struct DictionaryCard {
@@ -22,7 +23,8 @@ struct DictionaryCard {
     std::string name, digest;
   };
   Artifact dictionary, model, corpus;
-  std::string architecture, hook_point;
+  // `kind` as dictionary_origin.h has it.
+  std::string kind, architecture, hook_point;
   int64_t feature_count = 0;
   // Of a ThresholdedDictionary; 0: the dictionary as it is.
   double threshold = 0;
@@ -30,11 +32,13 @@ struct DictionaryCard {
   DictionaryEvaluation evaluation;
   // As they are shown; SectionsOf(evaluation), and whatever else was measured.
   std::vector<CardSection> sections;
+  // Of the covariance of the decoder directions that fire, largest first; empty: not measured.
+  std::vector<double> spectrum = {};
 };
 
 std::vector<CardSection> SectionsOf(const DictionaryEvaluation& evaluation);
 
-// The metric of that name; a value of NaN where the card has none.
+// The first metric of that name; a value of NaN, with a note, where the card has none.
 Measurement MetricOf(const DictionaryCard& card, const std::string& name);
 
 // Every figure with version, formula and reference of its definition.
@@ -47,5 +51,13 @@ std::string Sparkline(const std::vector<int64_t>& counts);
 
 // Share of the features by log10 density, one staircase for each card.
 LinePlot DensityPlot(const std::vector<DictionaryCard>& cards);
+
+// Eigenvalues of the spectrum by rank, both as log10; those that are 0 to rounding are left out.
+LinePlot SpectrumPlot(const DictionaryCard& card);
+
+// L0 against a metric: a colour for each kind, named in the legend, and each card named beside its point. Points of one
+// kind are joined, by L0, when they are of the same model, hook point and number of features, and not cut down by a
+// threshold.
+LinePlot ParetoPlot(const std::vector<DictionaryCard>& cards, const std::string& metric, const std::string& label);
 
 }  // namespace lifescope

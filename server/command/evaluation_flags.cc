@@ -3,6 +3,7 @@
 #include <c10/util/Exception.h>
 
 #include "absl/strings/str_cat.h"
+#include "server/command/dictionary_origin.h"
 #include "server/command/home.h"
 #include "server/command/progress_bar.h"
 #include "server/evaluation/thresholded_dictionary.h"
@@ -64,6 +65,7 @@ DictionaryCard EvaluateByName(const EvaluationFlags& flags, const std::string& d
   card.dictionary = {dictionary, scan.dictionary.digest};
   card.model = {scan.model.name, scan.model.digest};
   card.corpus = {scan.corpus.name, scan.corpus.corpus->digest()};
+  card.kind = KindOf(DictionaryFolder(flags.home, dictionary), scan.dictionary.dictionary->architecture());
   card.architecture = scan.dictionary.dictionary->architecture();
   card.hook_point = scan.hook_point.ToString();
   card.feature_count = scan.dictionary.dictionary->feature_count();

@@ -12,6 +12,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "server/command/command.h"
+#include "server/command/dictionary_origin.h"
 #include "server/command/end_line.h"
 #include "server/command/home.h"
 #include "server/command/progress_bar.h"
@@ -51,6 +52,30 @@ std::string Report(const Dictionary& dictionary, const at::Tensor& rows) {
                          static_cast<double>(active.values.size(0)) / static_cast<double>(active.rows()));
 }
 
+// As train-sae writes it: whose it is, what it was fitted on, and how.
+nlohmann::json OriginOf(const BaselineOptions& options, const FitBaselineFlags& flags, const FittedBaseline& fitted,
+                        const OpenedModel& model, const OpenedCorpus& corpus) {
+  // Another encoder over the same directions is another kind of dictionary.
+  const bool pursues = options.uses_gradient_pursuit;
+  return {{"method", pursues ? absl::StrCat(flags.kind, "/gradient-pursuit") : flags.kind},
+          {"origin",
+           {{"corpus", corpus.name},
+            {"corpus_digest", corpus.corpus->digest()},
+            {"models", {{{"name", model.name}, {"digest", model.digest}}}}}},
+          {"settings",
+           {{"hook_point", flags.hook},
+            {"k", options.k},
+            {"features", options.feature_count},
+            {"rows", fitted.row_count},
+            {"sample_rows", options.sample_rows},
+            {"centred", options.is_centred},
+            {"seed", options.seed},
+            {"batch_rows", options.batch_rows},
+            {"step_size", options.step_size},
+            {"iterations", options.iterations}}},
+          {"remark", fitted.remark}};
+}
+
 void FitAndWrite(const FitBaselineFlags& flags) {
   const Stopwatch stopwatch;
   const std::string folder = DictionaryFolder(flags.home, flags.name);
@@ -80,6 +105,7 @@ void FitAndWrite(const FitBaselineFlags& flags) {
     fitted = FitBaseline(options, source, progress);
   }
   WriteSaeLens(folder, fitted.weights, {flags.model, flags.hook});
+  WriteOrigin(folder, OriginOf(options, flags, fitted, model, corpus));
   const LoadedDictionary written = OpenDictionary(flags.home, flags.name);
   const std::string report = Report(*written.dictionary, stream.Next(kBatchRows));
   PrintEndLine(folder,

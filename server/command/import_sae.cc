@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/command/command.h"
+#include "server/command/dictionary_origin.h"
 #include "server/command/end_line.h"
 #include "server/command/home.h"
 #include "server/command/progress_bar.h"
@@ -71,6 +72,7 @@ void ImportSae(const ImportSaeFlags& flags) {
                     ": is a transcoder and names no hook point that it predicts; say which with --output-hook");
   CheckFits(flags, info, stored.weights);
   WriteSaeLens(folder, stored.weights, info);
+  WriteOrigin(folder, {{"format", FormatName(format)}, {"digest", stored.digest}});
   const LoadedDictionary written = OpenDictionary(flags.home, flags.name);
   PrintEndLine(folder,
                absl::StrCat(written.dictionary->feature_count(), " features, ", written.dictionary->architecture(),

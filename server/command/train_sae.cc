@@ -20,6 +20,7 @@
 #include "server/artifact/safetensors.h"
 #include "server/command/activation_sources.h"
 #include "server/command/command.h"
+#include "server/command/dictionary_origin.h"
 #include "server/command/end_line.h"
 #include "server/command/home.h"
 #include "server/command/progress_bar.h"
@@ -226,7 +227,7 @@ class SaeRun {
                                   {"input_scales", scales.input},
                                   {"target_scales", scales.target},
                                   {"trained_together", recipe_.dictionaries_size()}};
-    WriteFileAtomically(folder + "/training.json", training.dump(2) + "\n");
+    WriteOrigin(folder, training);
     WriteFileAtomically(folder + "/training.csv", curves_[index].ToCsv());
     WriteFileAtomically(folder + "/training.svg", curves_[index].ToSvg(dictionary.name()));
   }

@@ -106,8 +106,6 @@ const char* Colour(const PlotLine& line) { return kColours[static_cast<size_t>(l
 std::string Stroke(const PlotLine& line) {
   std::string stroke = Format("fill=\"none\" stroke=\"%s\" stroke-linejoin=\"round\"", Colour(line));
   switch (line.style) {
-    case PlotStyle::kPoints:
-      return "stroke=\"none\" fill=\"none\"";
     case PlotStyle::kSolid:
     case PlotStyle::kMarked:
       return stroke + " stroke-width=\"2\"";
@@ -118,8 +116,6 @@ std::string Stroke(const PlotLine& line) {
   }
   return stroke;
 }
-
-bool HasMarkers(const PlotLine& line) { return line.style == PlotStyle::kMarked || line.style == PlotStyle::kPoints; }
 
 std::string Marker(const PlotLine& line, double x, double y) {
   return Format("<circle cx=\"%.1f\" cy=\"%.1f\" r=\"3\" fill=\"%s\"/>\n", x, y, Colour(line));
@@ -140,7 +136,7 @@ std::string Curve(const PlotLine& line, const Axis& x, const Axis& y) {
     const bool finite = std::isfinite(line.x[i]) && std::isfinite(line.y[i]);
     if (finite) {
       path += Format("%c%.1f %.1f", drawing ? 'L' : 'M', x.At(line.x[i]), y.At(line.y[i]));
-      if (HasMarkers(line)) markers += Marker(line, x.At(line.x[i]), y.At(line.y[i]));
+      if (line.style == PlotStyle::kMarked) markers += Marker(line, x.At(line.x[i]), y.At(line.y[i]));
       if (!line.labels.empty())
         markers += PointLabel(line.labels[i], x.At(line.x[i]), y.At(line.y[i]), (x.start + x.end) / 2);
     }
@@ -156,7 +152,7 @@ std::string Legend(const LinePlot& plot) {
   for (const PlotLine& line : plot.lines) {
     if (line.name.empty()) continue;
     svg += Format("<path d=\"M%.1f %.1fh%.1f\" ", x, y, kLegendSwatch) + Stroke(line) + "/>\n";
-    if (HasMarkers(line)) svg += Marker(line, x + kLegendSwatch / 2, y);
+    if (line.style == PlotStyle::kMarked) svg += Marker(line, x + kLegendSwatch / 2, y);
     svg += Format("<text x=\"%.1f\" y=\"%.1f\" fill=\"#222\">", x + kLegendSwatch + 6, y + 4) + Escaped(line.name) +
            "</text>\n";
     x += kLegendSwatch + 6 + kCharacterWidth * static_cast<double>(line.name.size()) + kLegendGap;

@@ -6,8 +6,8 @@
 
 namespace lifescope {
 
-// kMarked: a line with a marker at each point; kPoints: the markers alone.
-enum class PlotStyle { kSolid, kFaint, kDashed, kMarked, kPoints };
+// kMarked: a line with a marker at each point.
+enum class PlotStyle { kSolid, kFaint, kDashed, kMarked };
 
 struct PlotLine {
   std::string name;  // in the legend; empty: not there

@@ -5,7 +5,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <limits>
+
+#include "server/command/measurement.h"
 
 namespace lifescope {
 namespace {
@@ -30,7 +33,8 @@ DictionaryCard Card() {
 TEST(DictionaryCard, ShowsIntervalsAndReasons) {
   const std::string text = ToText(Card());
   EXPECT_THAT(text, HasSubstr("0.25  [0.2, 0.3]"));
-  EXPECT_THAT(text, HasSubstr("nan  nothing to recover"));
+  EXPECT_THAT(text, HasSubstr(" -  nothing to recover"));
+  EXPECT_THAT(text, testing::Not(HasSubstr("nan")));
   EXPECT_THAT(text, testing::ContainsRegex("work +7 +3.00 +0.500 +2 +- +-"));
 }
 
@@ -50,6 +54,65 @@ TEST(DictionaryCard, RefusesAFigureWithoutDefinition) {
   DictionaryCard card = Card();
   card.sections.push_back({"more", {{"fidelity", 1, kNan, kNan}}});
   EXPECT_THROW(ToJson(card), c10::ValueError);
+}
+
+DictionaryCard At(const std::string& name, const std::string& kind, double l0, double fvu) {
+  DictionaryCard card;
+  card.dictionary.name = name;
+  card.kind = kind;
+  card.sections = {{"", {{"l0", l0}, {"fvu", fvu}}}};
+  return card;
+}
+
+TEST(ParetoPlot, JoinsOneKindAndNeverAnother) {
+  // Both are stored as "topk"; by L0 the baseline stands between the trained ones.
+  std::vector<DictionaryCard> cards{At("k16", "sparsify/topk", 16, 0.1), At("pca", "pca", 12, 0.4),
+                                    At("k8", "sparsify/topk", 8, 0.2)};
+  const LinePlot plot = ParetoPlot(cards, "fvu", "FVU");
+  ASSERT_EQ(plot.lines.size(), 2u);
+  EXPECT_EQ(plot.lines[0].name, "sparsify/topk");
+  EXPECT_EQ(plot.lines[0].labels, (std::vector<std::string>{"k8", "k16"}));
+  EXPECT_EQ(plot.lines[0].y, (std::vector<double>{0.2, 0.1}));
+  EXPECT_EQ(plot.lines[1].name, "pca");
+  EXPECT_NE(plot.lines[0].colour, plot.lines[1].colour);
+}
+
+TEST(ParetoPlot, JoinsNoOtherPlaceWidthOrThreshold) {
+  std::vector<DictionaryCard> cards(5, At("k8", "sparsify/topk", 8, 0.2));
+  cards[1].hook_point = "blocks.0.hook_resid_post";
+  cards[2].model.digest = "sha256:2";
+  cards[3].feature_count = 64;
+  cards[4].threshold = 0.1;
+  const LinePlot plot = ParetoPlot(cards, "fvu", "FVU");
+  ASSERT_EQ(plot.lines.size(), 5u);
+  for (size_t i = 0; i < 5; ++i) {
+    EXPECT_EQ(plot.lines[i].colour, plot.lines[0].colour) << "one kind";
+    EXPECT_EQ(plot.lines[i].name, i == 0 ? "sparsify/topk" : "") << "once in the legend";
+  }
+}
+
+TEST(DictionaryCard, ShowsWhatASectionIsOfOrWhyItIsEmpty) {
+  DictionaryCard card = Card();
+  card.sections.push_back({"code hierarchies", {}, "field: 'DIAG_' has no group"});
+  EXPECT_THAT(ToText(card), HasSubstr("code hierarchies\n  field: 'DIAG_' has no group\n"));
+  EXPECT_EQ(ToJson(card)["sections"].back()["note"], "field: 'DIAG_' has no group");
+}
+
+TEST(SpectrumPlot, EndsWhereEigenvaluesAreZero) {
+  DictionaryCard card = Card();
+  card.spectrum = {100, 1, 1e-11, 0};
+  const LinePlot plot = SpectrumPlot(card);
+  ASSERT_EQ(plot.lines.size(), 1u);
+  EXPECT_EQ(plot.lines[0].y, (std::vector<double>{2, 0}));
+  EXPECT_DOUBLE_EQ(plot.lines[0].x[1], std::log10(2.0));
+}
+
+TEST(IntervalText, ShowsOnlyWhatIsDefined) {
+  EXPECT_EQ(IntervalText({"fvu", 0.25, 0.2, 0.3}), "0.250 [0.200, 0.300]");
+  EXPECT_EQ(IntervalText({"fvu", 0.25, kNan, kNan}), "0.250");
+  EXPECT_EQ(IntervalText({"fvu", kNan, kNan, kNan}, true), "-");
+  EXPECT_EQ(NumberText(kNan), "-");
+  EXPECT_EQ(NumberText(1.256, 2), "1.26");
 }
 
 TEST(Sparkline, IsAsHighAsTheCounts) {

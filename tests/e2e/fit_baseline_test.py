@@ -31,6 +31,10 @@ class FitBaselineTest(unittest.TestCase):
                 self.assertIn(f"{kind}, ", said)
                 self.assertIn("sha256:", said)
                 self.assertEqual(self.config(kind)["metadata"]["hook_name"], HOOK)
+                origin = json.loads((self.home / "dictionaries" / kind / "training.json").read_text())
+                self.assertEqual((origin["method"], origin["settings"]["k"]), (kind, 4))
+                self.assertRegex(origin["origin"]["corpus_digest"] + origin["origin"]["models"][0]["digest"],
+                                 r"^sha256:\w+sha256:\w+$")
 
     def test_what_cannot_be_fitted_is_refused_and_leaves_nothing(self):
         for options, reason in ((("--k", 1000), "k is 1000, expected at most the number of features, 64"),
