@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/artifact/artifact.h"
+#include "server/command/card_sections.h"
 #include "server/command/command.h"
 #include "server/command/evaluation_flags.h"
 #include "server/command/home.h"
@@ -14,6 +15,7 @@ namespace {
 
 struct EvaluateFlags {
   EvaluationFlags evaluation;
+  CardSectionFlags sections;
   std::string dictionary, name;
 };
 
@@ -26,10 +28,12 @@ void Evaluate(const EvaluateFlags& flags) {
   const std::string folder = CardFolder(home, name);
   PrepareNewArtifact(folder);
   PrepareCompute(flags.evaluation.threads);
-  const DictionaryCard card = EvaluateByName(flags.evaluation, flags.dictionary);
+  DictionaryCard card = EvaluateByName(flags.evaluation, flags.dictionary);
+  AddCardSections(flags.sections, flags.evaluation, &card);
   WriteFolderAtomically(folder, [&](const std::string& partial) {
     WriteFileAtomically(partial + "/card.json", ToJson(card).dump(2) + "\n");
     WriteFileAtomically(partial + "/densities.svg", ToSvg(DensityPlot({card})));
+    WriteFileAtomically(partial + "/spectrum.svg", ToSvg(SpectrumPlot(card)));
   });
   const std::string text =
       absl::StrCat(ToText(card), "\nwrote ", folder, " (", DurationText(stopwatch.Seconds()), ")\n");
@@ -44,9 +48,12 @@ void AddEvaluateCommand(CLI::App& app) {
   verb->add_option("--dictionary", flags->dictionary, "Dictionary to judge")->required();
   verb->add_option("--name", flags->name, "Name of the card; default: <dictionary>-<corpus>-<split>");
   AddEvaluationOptions(*verb, flags->evaluation);
+  AddCardSectionOptions(*verb, flags->sections);
   verb->footer(
-      "Prints a card and writes it to <home>/cards/<name>: card.json, in which every figure has its definition, and\n"
-      "densities.svg. Brackets are 95 % intervals over persons. `lifescoped metrics` lists the definitions.\n"
+      "Prints a card and writes it to <home>/cards/<name>: card.json, in which every figure has its definition,\n"
+      "densities.svg and spectrum.svg. Brackets are 95 % intervals over persons. `lifescoped metrics` lists the\n"
+      "definitions. Probes are of the labels of --by-labels, else of the corpus' traits. -: not defined, the note says "
+      "why.\n"
       "Example:\n  lifescoped evaluate --home my-home --dictionary small-resid1 --corpus world --by category");
   verb->callback([flags] { Evaluate(*flags); });
 }

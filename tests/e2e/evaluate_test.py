@@ -72,6 +72,34 @@ class EvaluateTest(unittest.TestCase):
         self.assertEqual(again.returncode, 1)
         self.assertIn("nothing is overwritten", again.stderr)
 
+    def test_a_card_has_concepts_hierarchies_and_geometry_or_says_why_not(self):
+        pairs = self.home / "pairs.csv"
+        pairs.write_text("relation,first,second\n" + "".join(f"{i % 2},{2 * i},{2 * i + 1}\n" for i in range(12)))
+        shown = self.evaluate("--name", "full", "--pairs", pairs, "--fields", "OCC_,SHOE_")
+        folder = self.home / "cards" / "full"
+        card = json.loads((folder / "card.json").read_text())
+        sections = {section["title"].split(":")[0].split(" of")[0]: section for section in card["sections"]}
+        probes = {metric["name"]: metric for metric in sections["labels or traits"]["metrics"]}
+        self.assertNotIn("interval_95", probes["probe_loss_1d"])
+        for name in ("probe_loss_1d_held_out", "sparse_probe_accuracy", "activation_probe_accuracy"):
+            low, high = probes[name]["interval_95"]
+            self.assertTrue(low <= probes[name]["value"] <= high, probes[name])
+        self.assertIn("SHOE_", sections["code hierarchies"]["note"])
+        geometry = {metric["name"]: metric["value"] for metric in sections["geometry"]["metrics"]}
+        self.assertTrue(0 < geometry["capacity"] <= 1)
+        self.assertLess(geometry["spectrum_slope"], 0)
+        self.assertTrue(-1 <= geometry["parallelogram_silhouette"] <= 1)
+        self.assertIn("parallelogram_silhouette_discriminant", shown)
+        self.assertTrue((folder / "spectrum.svg").read_text().startswith("<svg"))
+        self.assertNotRegex(shown, r"\bnan\b")
+
+    def test_one_person_gives_no_interval(self):
+        done = self.run_verb("evaluate", "--dictionary", "demo-sae", "--corpus", "demo", "--max-persons", 1, "--name", "one-person",
+                             "--concept-rows", 0)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stdout, r"\n  fvu +\S+  of one person: no interval")
+        self.assertNotIn("labels or traits", done.stdout)
+
     def test_positions_are_an_explicit_choice(self):
         def rows(name, *arguments):
             self.evaluate("--name", name, *arguments)
@@ -97,6 +125,7 @@ class EvaluateTest(unittest.TestCase):
         for metric in likeness["metrics"]:
             self.assertTrue(-1 <= metric["value"] <= 1, metric)
         self.assertRegex(done.stdout, r"\ndemo-sae +0\.\d{3} ")
+        self.assertEqual({card["kind"] for card in comparison["cards"]}, {"dictionary_learning/topk"})
         for plot in ("fvu", "loss_recovered", "densities"):
             self.assertRegex((folder / f"{plot}.svg").read_text(), r"^<svg(.|\n)*demo-sae-16(.|\n)*</svg>\n$")
 
