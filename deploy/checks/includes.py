@@ -22,6 +22,8 @@ ENGINE = {
     "server/training": ["server/artifact", "server/optimizer", "server/plot", "server/corpus", "server/model", "server/dictionary",
                         "server/dictionary/training"],
     "server/intervention": ["server/artifact", "server/corpus", "server/model", "server/dictionary"],
+    "server/intervention/attribution": ["server/artifact", "server/corpus", "server/model", "server/dictionary",
+                                        "server/intervention"],
     "server/evaluation": ["server/artifact", "server/corpus", "server/model", "server/dictionary", "server/intervention",
                           "server/training"],
     "server/runtime": ["server/artifact", "server/corpus", "server/model", "server/dictionary", "server/dictionary/files"],
