@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "lifescope/v1/analysis_service.pb.h"
 #include "lifescope/v1/catalog_service.pb.h"
 #include "lifescope/v1/feature_service.pb.h"
 #include "lifescope/v1/run_service.pb.h"
@@ -75,6 +76,11 @@ class App {
                                 v1::PatchActivationsResponse& response);
   absl::Status ListRuns(const v1::ListRunsRequest& request, v1::ListRunsResponse& response);
   absl::Status GetRun(const v1::GetRunRequest& request, v1::GetRunResponse& response);
+
+  // AnalysisService.
+  absl::Status Attribute(const v1::AttributeRequest& request, CallContext& call, v1::AttributeResponse& response);
+  absl::Status FindCircuit(const v1::FindCircuitRequest& request, CallContext& call, v1::FindCircuitResponse& response);
+  absl::Status TestConcept(const v1::TestConceptRequest& request, CallContext& call, v1::TestConceptResponse& response);
 
   // CatalogService.
   absl::Status ListModels(const v1::ListModelsRequest& request, v1::ListModelsResponse& response);

@@ -4,9 +4,11 @@
 #include <cstdint>
 
 #include "absl/status/status.h"
+#include "lifescope/v1/analysis_service.pb.h"
 #include "lifescope/v1/run_service.pb.h"
 #include "server/app/field_path.h"
 #include "server/app/plan.h"
+#include "server/intervention/engine.h"
 #include "server/intervention/run.h"
 
 namespace lifescope {
@@ -37,5 +39,21 @@ void Shape(const ConstructedRun& constructed, const Plan& plan, const RunResult&
            v1::AblateFeaturesResponse& response);
 void Shape(const ConstructedRun& constructed, const Plan& plan, const RunResult& result,
            v1::PatchActivationsResponse& response);
+
+// An analysis is no run: its documents, names and metric are planned as those of a run, which is not executed.
+v1::RunKind KindOf(const v1::AttributeRequest& request);
+v1::RunKind KindOf(const v1::FindCircuitRequest& request);
+v1::RunKind KindOf(const v1::TestConceptRequest& request);
+absl::Status Construct(const v1::AttributeRequest& request, ConstructedRun& constructed);
+absl::Status Construct(const v1::FindCircuitRequest& request, ConstructedRun& constructed);
+absl::Status Construct(const v1::TestConceptRequest& request, ConstructedRun& constructed);
+
+// Computes and fills the answer, but for its run id and provenance. Runs on a compute thread; throws as the engine.
+void Analyse(const v1::AttributeRequest& request, const Plan& plan, const Transformer& model,
+             const ExecuteOptions& options, v1::AttributeResponse& response);
+void Analyse(const v1::FindCircuitRequest& request, const Plan& plan, const Transformer& model,
+             const ExecuteOptions& options, v1::FindCircuitResponse& response);
+void Analyse(const v1::TestConceptRequest& request, const Plan& plan, const Transformer& model,
+             const ExecuteOptions& options, v1::TestConceptResponse& response);
 
 }  // namespace lifescope

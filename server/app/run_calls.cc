@@ -1,6 +1,7 @@
-// The calls that run: Run, Encode, AblateFeatures, PatchActivations.
+// The calls that run: Run, Encode, AblateFeatures, PatchActivations, and the analyses.
 #include <algorithm>
 #include <atomic>
+#include <type_traits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -41,8 +42,9 @@ absl::Status CheckCallerWaits(const CallContext& call) {
 }
 
 // Everything that compute needs and makes; it outlives a handler that gave up.
-template <typename Response>
+template <typename Request, typename Response>
 struct Work {
+  Request request;
   ConstructedRun constructed;
   Plan plan;
   Response response;
@@ -58,16 +60,25 @@ void UseAuditArtifacts(Plan& plan, std::shared_ptr<const Transformer>& transform
   for (size_t i = 0; i < plan.heads.size(); ++i) plan.run.heads[i].head = plan.heads[i]->audit_head();
 }
 
-template <typename Response>
-absl::Status Compute(Work<Response>& work, const std::function<bool()>& cancelled) {
+template <typename Request>
+concept IsAnalysis = std::is_same_v<Request, v1::AttributeRequest> || std::is_same_v<Request, v1::FindCircuitRequest> ||
+    std::is_same_v<Request, v1::TestConceptRequest>;
+
+template <typename Request, typename Response>
+absl::Status Compute(Work<Request, Response>& work, const std::function<bool()>& cancelled) {
   std::shared_ptr<const Transformer> transformer = work.plan.model->transformer;
   if (work.plan.float64) UseAuditArtifacts(work.plan, transformer);
   const absl::Time start = absl::Now();
   ExecuteOptions options;
   options.cancelled = cancelled;
-  const RunResult result = Execute(work.plan.run, *transformer, options);
-  work.duration_ms = absl::ToDoubleMilliseconds(absl::Now() - start);
-  Shape(work.constructed, work.plan, result, work.response);
+  if constexpr (IsAnalysis<Request>) {
+    Analyse(work.request, work.plan, *transformer, options, work.response);
+    work.duration_ms = absl::ToDoubleMilliseconds(absl::Now() - start);
+  } else {
+    const RunResult result = Execute(work.plan.run, *transformer, options);
+    work.duration_ms = absl::ToDoubleMilliseconds(absl::Now() - start);
+    Shape(work.constructed, work.plan, result, work.response);
+  }
   return absl::OkStatus();
 }
 
@@ -157,7 +168,8 @@ absl::Status App::Answer(const Request& request, CallContext& call, Response& re
     return found;
   }
 
-  auto work = std::make_shared<Work<Response>>();
+  auto work = std::make_shared<Work<Request, Response>>();
+  work->request = request;
   RETURN_IF_ERROR(Construct(request, work->constructed));
   const RunPaths paths = work->constructed.paths;
   // What a Run reads is its answer; the others read more than they say.
@@ -195,6 +207,20 @@ absl::Status App::AblateFeatures(const v1::AblateFeaturesRequest& request, CallC
 
 absl::Status App::PatchActivations(const v1::PatchActivationsRequest& request, CallContext& call,
                                    v1::PatchActivationsResponse& response) {
+  return Guard([&] { return Answer(request, call, response); });
+}
+
+absl::Status App::Attribute(const v1::AttributeRequest& request, CallContext& call, v1::AttributeResponse& response) {
+  return Guard([&] { return Answer(request, call, response); });
+}
+
+absl::Status App::FindCircuit(const v1::FindCircuitRequest& request, CallContext& call,
+                              v1::FindCircuitResponse& response) {
+  return Guard([&] { return Answer(request, call, response); });
+}
+
+absl::Status App::TestConcept(const v1::TestConceptRequest& request, CallContext& call,
+                              v1::TestConceptResponse& response) {
   return Guard([&] { return Answer(request, call, response); });
 }
 

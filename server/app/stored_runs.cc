@@ -42,6 +42,12 @@ absl::Status RestoreByKind(const RunRecord& record, v1::GetRunResponse& response
       return Restore(record, response.mutable_ablate_features(), response.mutable_ablate_features_response());
     case v1::RUN_KIND_PATCH_ACTIVATIONS:
       return Restore(record, response.mutable_patch_activations(), response.mutable_patch_activations_response());
+    case v1::RUN_KIND_ATTRIBUTE:
+      return Restore(record, response.mutable_attribute(), response.mutable_attribute_response());
+    case v1::RUN_KIND_FIND_CIRCUIT:
+      return Restore(record, response.mutable_find_circuit(), response.mutable_find_circuit_response());
+    case v1::RUN_KIND_TEST_CONCEPT:
+      return Restore(record, response.mutable_test_concept(), response.mutable_test_concept_response());
     default:
       return absl::DataLossError(absl::StrCat("run '", record.run_id, "' is of unknown kind ", record.kind));
   }

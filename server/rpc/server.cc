@@ -46,6 +46,7 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(App& app, const std:
   rpc->services_.push_back(MakeRunService(app));
   rpc->services_.push_back(MakeCatalogService(app));
   rpc->services_.push_back(MakeFeatureService(app));
+  rpc->services_.push_back(MakeAnalysisService(app));
   for (const std::unique_ptr<grpc::Service>& service : rpc->services_) builder.RegisterService(service.get());
   rpc->server_ = builder.BuildAndStart();
   if (rpc->server_ == nullptr || rpc->port_ == 0) {

@@ -13,5 +13,6 @@ namespace lifescope {
 std::unique_ptr<grpc::Service> MakeRunService(App& app);
 std::unique_ptr<grpc::Service> MakeCatalogService(App& app);
 std::unique_ptr<grpc::Service> MakeFeatureService(App& app);
+std::unique_ptr<grpc::Service> MakeAnalysisService(App& app);
 
 }  // namespace lifescope

@@ -41,7 +41,7 @@ ActivationGradients GradientsAt(const Document& document, const Metric& metric, 
   std::vector<at::Tensor> activations(points.size());
   Hooks hooks;
   for (size_t i = 0; i < points.size(); ++i) {
-    points[i].CheckLayer(model.hyperparameters());
+    if (points[i].head.empty()) points[i].CheckLayer(model.hyperparameters());
     hooks.Add(points[i], [&activation = activations[i]](const at::Tensor& present) {
       activation = present.requires_grad() ? present : present.detach().requires_grad_(true);
       return activation;
@@ -49,7 +49,10 @@ ActivationGradients GradientsAt(const Document& document, const Metric& metric, 
   }
   const PackedBatch batch = PackCopies(document, 1, model, options);
   const at::Tensor final = model.Forward(batch, MakeForwardOptions(hooks, options));
-  const at::Tensor value = MetricValues(metric, model, final, batch.offsets);
+  const at::Tensor value = MetricValues(metric, model, final, batch.offsets, hooks);
+  for (size_t i = 0; i < points.size(); ++i) {
+    TORCH_CHECK_VALUE(activations[i].defined(), points[i].ToString(), " is not passed by the run of the metric");
+  }
   ActivationGradients result;
   result.metric = value.item<double>();
   const auto gradients = torch::autograd::grad({value.sum()}, activations, /*grad_outputs=*/{}, /*retain_graph=*/false,

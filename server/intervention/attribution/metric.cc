@@ -25,11 +25,12 @@ struct Checker {
     CheckRange(metric.token, model.hyperparameters().vocab_size, "token");
   }
   void operator()(const ClassProbabilityMetric& metric) const {
-    TORCH_CHECK_VALUE(metric.head != nullptr, "metric.head: null, expected a head");
-    TORCH_CHECK_VALUE(metric.head->shape().hidden_size == model.hyperparameters().hidden_size, "metric.head: reads ",
-                      metric.head->shape().hidden_size, " channels, expected ", model.hyperparameters().hidden_size);
-    CheckRange(metric.target, metric.head->target_count(), "target");
-    CheckRange(metric.class_index, metric.head->class_count(), "class_index");
+    const ClassifierHead* head = metric.head.head.get();
+    TORCH_CHECK_VALUE(head != nullptr, "metric.head: null, expected a head");
+    TORCH_CHECK_VALUE(head->shape().hidden_size == model.hyperparameters().hidden_size, "metric.head: reads ",
+                      head->shape().hidden_size, " channels, expected ", model.hyperparameters().hidden_size);
+    CheckRange(metric.target, head->target_count(), "target");
+    CheckRange(metric.class_index, head->class_count(), "class_index");
   }
 
  private:
@@ -43,6 +44,7 @@ struct Evaluator {
   const Transformer& model;
   const at::Tensor& final;
   const std::vector<int64_t>& offsets;
+  const Hooks& hooks;
 
   at::Tensor operator()(const LogitDifferenceMetric& metric) const {
     const at::Tensor logits = LogitsAt(metric.position);
@@ -52,8 +54,9 @@ struct Evaluator {
     return at::log_softmax(LogitsAt(metric.position), 1).select(1, metric.token);
   }
   at::Tensor operator()(const ClassProbabilityMetric& metric) const {
-    const at::Tensor logits = metric.head->Logits(final, offsets);
-    return metric.head->Probabilities(logits).select(1, metric.target).select(1, metric.class_index);
+    const ClassifierHead& head = *metric.head.head;
+    const at::Tensor logits = head.Logits(final, offsets, {&hooks, metric.head.name});
+    return head.Probabilities(logits).select(1, metric.target).select(1, metric.class_index);
   }
 
  private:
@@ -71,8 +74,8 @@ void CheckMetric(const Metric& metric, const Transformer& model, const Document&
 }
 
 at::Tensor MetricValues(const Metric& metric, const Transformer& model, const at::Tensor& final,
-                        const std::vector<int64_t>& offsets) {
-  return std::visit(Evaluator{model, final, offsets}, metric);
+                        const std::vector<int64_t>& offsets, const Hooks& hooks) {
+  return std::visit(Evaluator{model, final, offsets, hooks}, metric);
 }
 
 }  // namespace lifescope

@@ -4,13 +4,11 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <memory>
-#include <string>
 #include <variant>
 #include <vector>
 
 #include "server/corpus/document.h"
-#include "server/model/classifier_head.h"
+#include "server/intervention/run.h"
 #include "server/model/transformer.h"
 
 namespace lifescope {
@@ -30,7 +28,7 @@ struct LogProbabilityMetric {
 
 // Probability of a class that a fine-tuned head gives the person.
 struct ClassProbabilityMetric {
-  std::shared_ptr<const ClassifierHead> head;
+  RunHead head;
   int64_t target = 0;
   int64_t class_index = 0;
 };
@@ -42,8 +40,8 @@ using Metric = std::variant<LogitDifferenceMetric, LogProbabilityMetric, ClassPr
 void CheckMetric(const Metric& metric, const Transformer& model, const Document& document);
 
 // The metric of every document of a batch, [documents], from the final residual stream [tokens, hidden]; document d is
-// rows offsets[d] .. offsets[d + 1).
+// rows offsets[d] .. offsets[d + 1). `hooks` apply within the head of a class probability.
 at::Tensor MetricValues(const Metric& metric, const Transformer& model, const at::Tensor& final,
-                        const std::vector<int64_t>& offsets);
+                        const std::vector<int64_t>& offsets, const Hooks& hooks = {});
 
 }  // namespace lifescope
