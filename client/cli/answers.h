@@ -26,6 +26,12 @@ absl::Status PrintAblate(Session& session, const v1::AblateFeaturesRequest& requ
                          const v1::AblateFeaturesResponse& response, const AnswerView& view);
 absl::Status PrintPatch(Session& session, const v1::PatchActivationsRequest& request,
                         const v1::PatchActivationsResponse& response);
+absl::Status PrintAttribute(Session& session, const v1::AttributeRequest& request,
+                            const v1::AttributeResponse& response, const AnswerView& view);
+absl::Status PrintCircuit(Session& session, const v1::FindCircuitRequest& request,
+                          const v1::FindCircuitResponse& response);
+absl::Status PrintConcept(Session& session, const v1::TestConceptRequest& request,
+                          const v1::TestConceptResponse& response);
 absl::Status PrintRun(Session& session, const v1::RunRequest& request, const v1::RunResponse& response);
 
 // The examples of a feature, each with its text where the server gave it.

@@ -134,7 +134,8 @@ Client::Client(const ClientOptions& options, Terminal& terminal)
       channel_(MakeChannel(WithPort(options.server))),
       catalog_(v1::CatalogService::NewStub(channel_)),
       features_(v1::FeatureService::NewStub(channel_)),
-      runs_(v1::RunService::NewStub(channel_)) {}
+      runs_(v1::RunService::NewStub(channel_)),
+      analyses_(v1::AnalysisService::NewStub(channel_)) {}
 
 // An UNAVAILABLE may come from the server or from a connection that was never made.
 bool Client::ServerAnswered(const grpc::ClientContext& context, const grpc::Status& status) {
@@ -221,6 +222,15 @@ absl::StatusOr<v1::AblateFeaturesResponse> Client::AblateFeatures(const v1::Abla
 }
 absl::StatusOr<v1::PatchActivationsResponse> Client::PatchActivations(const v1::PatchActivationsRequest& request) {
   return Call("patching", *runs_, &v1::RunService::Stub::PatchActivations, request);
+}
+absl::StatusOr<v1::AttributeResponse> Client::Attribute(const v1::AttributeRequest& request) {
+  return Call("attributing", *analyses_, &v1::AnalysisService::Stub::Attribute, request);
+}
+absl::StatusOr<v1::FindCircuitResponse> Client::FindCircuit(const v1::FindCircuitRequest& request) {
+  return Call("finding the circuit", *analyses_, &v1::AnalysisService::Stub::FindCircuit, request);
+}
+absl::StatusOr<v1::TestConceptResponse> Client::TestConcept(const v1::TestConceptRequest& request) {
+  return Call("testing the concept", *analyses_, &v1::AnalysisService::Stub::TestConcept, request);
 }
 absl::StatusOr<v1::ListRunsResponse> Client::ListRuns(const v1::ListRunsRequest& request) {
   return Call("listing runs", *runs_, &v1::RunService::Stub::ListRuns, request);

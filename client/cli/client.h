@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "client/cli/terminal.h"
+#include "lifescope/v1/analysis_service.grpc.pb.h"
 #include "lifescope/v1/catalog_service.grpc.pb.h"
 #include "lifescope/v1/feature_service.grpc.pb.h"
 #include "lifescope/v1/run_service.grpc.pb.h"
@@ -60,6 +61,10 @@ class Client {
   absl::StatusOr<v1::EncodeResponse> Encode(const v1::EncodeRequest& request);
   absl::StatusOr<v1::AblateFeaturesResponse> AblateFeatures(const v1::AblateFeaturesRequest& request);
   absl::StatusOr<v1::PatchActivationsResponse> PatchActivations(const v1::PatchActivationsRequest& request);
+  absl::StatusOr<v1::AttributeResponse> Attribute(const v1::AttributeRequest& request);
+  absl::StatusOr<v1::FindCircuitResponse> FindCircuit(const v1::FindCircuitRequest& request);
+  absl::StatusOr<v1::TestConceptResponse> TestConcept(const v1::TestConceptRequest& request);
+
   absl::StatusOr<v1::ListRunsResponse> ListRuns(const v1::ListRunsRequest& request);
   absl::StatusOr<v1::GetRunResponse> GetRun(const v1::GetRunRequest& request);
 
@@ -78,6 +83,7 @@ class Client {
   std::unique_ptr<v1::CatalogService::Stub> catalog_;
   std::unique_ptr<v1::FeatureService::Stub> features_;
   std::unique_ptr<v1::RunService::Stub> runs_;
+  std::unique_ptr<v1::AnalysisService::Stub> analyses_;
   bool was_connected_ = false;
 };
 

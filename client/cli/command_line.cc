@@ -61,6 +61,9 @@ void AddVerbs(CLI::App& app, Action& action) {
   AddEncode(app, action);
   AddAblate(app, action);
   AddPatch(app, action);
+  AddAttribute(app, action);
+  AddCircuit(app, action);
+  AddConcept(app, action);
   AddFeatures(app, action);
   AddFeature(app, action);
   AddTop(app, action);

@@ -54,6 +54,12 @@ std::string DescribeKind(v1::RunKind kind) {
       return "ablate";
     case v1::RUN_KIND_PATCH_ACTIVATIONS:
       return "patch";
+    case v1::RUN_KIND_ATTRIBUTE:
+      return "attribute";
+    case v1::RUN_KIND_FIND_CIRCUIT:
+      return "circuit";
+    case v1::RUN_KIND_TEST_CONCEPT:
+      return "concept";
     default:
       return absl::StrCat("kind ", kind);
   }

@@ -26,10 +26,13 @@ void Define(CLI::App& verb, RunsOptions& options) {
   const std::vector<std::pair<std::string, v1::RunKind>> kinds = {{"encode", v1::RUN_KIND_ENCODE},
                                                                   {"ablate", v1::RUN_KIND_ABLATE_FEATURES},
                                                                   {"patch", v1::RUN_KIND_PATCH_ACTIVATIONS},
+                                                                  {"attribute", v1::RUN_KIND_ATTRIBUTE},
+                                                                  {"circuit", v1::RUN_KIND_FIND_CIRCUIT},
+                                                                  {"concept", v1::RUN_KIND_TEST_CONCEPT},
                                                                   {"run", v1::RUN_KIND_RUN}};
   verb.add_option("--kind", options.kind, "Only runs of this kind")
       ->transform(CLI::CheckedTransformer(kinds))
-      ->option_text("encode|ablate|patch|run");
+      ->option_text("encode|ablate|patch|attribute|circuit|concept|run");
   verb.add_option("--count", options.count, "Runs to list, newest first")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
@@ -103,6 +106,12 @@ absl::Status ShowRun(const RunsOptions& options, Session& session) {
       return PrintAblate(session, found->ablate_features(), found->ablate_features_response(), view);
     case v1::GetRunResponse::kPatchActivationsResponse:
       return PrintPatch(session, found->patch_activations(), found->patch_activations_response());
+    case v1::GetRunResponse::kAttributeResponse:
+      return PrintAttribute(session, found->attribute(), found->attribute_response(), view);
+    case v1::GetRunResponse::kFindCircuitResponse:
+      return PrintCircuit(session, found->find_circuit(), found->find_circuit_response());
+    case v1::GetRunResponse::kTestConceptResponse:
+      return PrintConcept(session, found->test_concept(), found->test_concept_response());
     case v1::GetRunResponse::kRunResponse:
       return PrintRun(session, found->run(), found->run_response());
     case v1::GetRunResponse::RESPONSE_NOT_SET:

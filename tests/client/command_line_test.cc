@@ -173,6 +173,62 @@ TEST_F(CommandLineTest, PatchSendsEveryKindOfTarget) {
   EXPECT_THAT(request.corrupted().mask_positions(), ElementsAre(5));
 }
 
+TEST_F(CommandLineTest, AttributePrintsPlacesAndEvents) {
+  EXPECT_EQ(Print({"attribute", "--person", "17", "--metric-at", "5", "--tokens", "POS_3,POS_4", "--features", "--rule",
+                   "trapezoid", "--baseline-person", "21"}),
+            "logit(POS_3) - logit(POS_4) at position 5 in person 17  by features going to person 21\n"
+            "  2.00, with all at the baseline -1.00; effects add up to that but for 0.250\n"
+            "  1 places computed exactly: correlation with the estimates –\n"
+            "\n"
+            "  position  token  when        place       effect  exact\n"
+            "         5  POS_3  1990-03-04  feature 40   -4.00  -3.50  ████████████████\n"
+            "         8  POS_4  1991-07-01  error         1.00         ████\n"
+            "\n"
+            "  event  when        effect\n"
+            "      1  1990-03-04   -4.00  ████████████████  IND_4662 POS_3\n"
+            "      2  1991-07-01    1.25  █████             IND_2110 POS_4\n"
+            "      0  background       0                    [CLS] FEMALE YEAR_1957\n"
+            "\n"
+            "run 5b0c6d0c-5b7a-4a8e-9d3b-2f6f0a1c9d11  ·  12.3 ms on cpu\n");
+  EXPECT_EQ(server_.attribute.rule(), v1::GRADIENT_RULE_INTEGRATED_TRAPEZOID);
+  EXPECT_EQ(server_.attribute.baseline().document().person().person_id(), 21);
+  EXPECT_EQ(server_.attribute.exact_count(), 32);
+}
+
+TEST_F(CommandLineTest, AttributeNamesWhatIsMissing) {
+  const std::vector<std::string> life = {"attribute", "--person", "17"};
+  const auto refused = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), life.begin(), life.end());
+    const Outcome outcome = Invoke(more, server_.address());
+    EXPECT_EQ(outcome.exit_code, kExitUsage);
+    return outcome.err;
+  };
+  EXPECT_THAT(refused({"--tokens", "A,B", "--metric-at", "3"}), HasSubstr("say by which places"));
+  EXPECT_THAT(refused({"--hook", "hook_embed"}), HasSubstr("say what is explained"));
+  EXPECT_THAT(refused({"--hook", "hook_embed", "--token", "A"}), HasSubstr("need --metric-at"));
+  EXPECT_THAT(refused({"--hook", "hook_embed", "--token", "A", "--class", "B"}), HasSubstr("say what is explained"));
+}
+
+TEST_F(CommandLineTest, CircuitPrintsEdgesAndHowMuchTheyCarry) {
+  EXPECT_THAT(
+      Print({"circuit", "--person", "17", "--metric-at", "5", "--token", "POS_3", "--upstream", "a", "--downstream",
+             "b", "--mean-person", "1-3"}),
+      AllOf(HasSubstr("a → b, others at the mean of 3 lives\n"), HasSubstr("faithfulness 0.75, completeness –\n"),
+            HasSubstr("  feature 12 at 5  error at 7   -1.50  ████████████████\n")));
+  EXPECT_EQ(server_.find_circuit.upstream_nodes(), 20);
+}
+
+TEST_F(CommandLineTest, ConceptPrintsTheScoreAndItsChance) {
+  EXPECT_THAT(
+      Print({"concept", "--with-person", "1-4", "--without-person", "5-9", "--person", "17,18", "--class", "cardiac",
+             "--hook", "heads.heart.hook_person_summary"}),
+      AllOf(HasSubstr("P(cardiac) along a concept at heads.heart.hook_person_summary  4 lives with it, 5 without, 2 "
+                      "tested\n"),
+            HasSubstr("grows along the concept for 75.0 % of the lives (magnitude 0.80)\n"),
+            HasSubstr("p = 0.500 against 1 directions")));
+  EXPECT_EQ(server_.test_concept.negative_size(), 5);
+}
+
 TEST_F(CommandLineTest, TopMarksWhereTheFeatureFires) {
   EXPECT_EQ(Print({"top", "40", "--count", "2"}),
             "feature 40: where it fires most  of 2,000 persons\n"

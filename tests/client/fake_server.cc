@@ -51,6 +51,7 @@ FakeServer::FakeServer() {
   builder.RegisterService(static_cast<v1::CatalogService::Service*>(this));
   builder.RegisterService(static_cast<v1::FeatureService::Service*>(this));
   builder.RegisterService(static_cast<v1::RunService::Service*>(this));
+  builder.RegisterService(static_cast<v1::AnalysisService::Service*>(this));
   server_ = builder.BuildAndStart();
 }
 
@@ -265,6 +266,65 @@ grpc::Status FakeServer::PatchActivations(Context* context, const v1::PatchActiv
     effect->set_normalized(0.25);
   }
   return Admit(*context, "PatchActivations");
+}
+
+grpc::Status FakeServer::Attribute(Context* context, const v1::AttributeRequest* request,
+                                   v1::AttributeResponse* response) {
+  attribute = *request;
+  response->set_run_id(kRunId);
+  FillProvenance(*response->mutable_provenance());
+  response->set_metric(2);
+  response->set_metric_baseline(-1);
+  response->set_completeness_residual(0.25);
+  v1::NodeEffect* node = response->add_nodes();
+  node->set_position(5);
+  node->set_unit(40);
+  node->set_effect(-4);
+  node->set_exact(-3.5);
+  node = response->add_nodes();
+  node->set_position(8);
+  node->set_unit(-1);
+  node->set_effect(1);
+  *response->add_checked() = response->nodes(0);
+  const std::vector<double> positions = {0, 0, 0, 0, 0, -4, 0, 0.25, 1, 0};
+  v1::Tensor& tensor = *response->mutable_position_effects();
+  tensor.set_data_type(v1::DATA_TYPE_FLOAT64);
+  tensor.add_shape(static_cast<int64_t>(positions.size()));
+  tensor.set_data(positions.data(), positions.size() * sizeof(double));
+  return Admit(*context, "Attribute");
+}
+
+grpc::Status FakeServer::FindCircuit(Context* context, const v1::FindCircuitRequest* request,
+                                     v1::FindCircuitResponse* response) {
+  find_circuit = *request;
+  response->set_run_id(kRunId);
+  FillProvenance(*response->mutable_provenance());
+  response->set_metric(2);
+  response->set_metric_empty(0);
+  response->set_metric_circuit(1.5);
+  response->set_metric_complement(0.5);
+  response->set_faithfulness(0.75);
+  v1::NodeEffect* node = response->add_upstream();
+  node->set_position(5);
+  node->set_unit(12);
+  node = response->add_downstream();
+  node->set_position(7);
+  node->set_unit(-1);
+  response->add_edges()->set_weight(-1.5);
+  return Admit(*context, "FindCircuit");
+}
+
+grpc::Status FakeServer::TestConcept(Context* context, const v1::TestConceptRequest* request,
+                                     v1::TestConceptResponse* response) {
+  test_concept = *request;
+  response->set_run_id(kRunId);
+  FillProvenance(*response->mutable_provenance());
+  response->set_accuracy(0.9);
+  response->set_sign_count(0.75);
+  response->set_magnitude(0.8);
+  response->add_random_sign_counts(0.5);
+  response->set_p_value(0.5);
+  return Admit(*context, "TestConcept");
 }
 
 grpc::Status FakeServer::ListRuns(Context* context, const v1::ListRunsRequest*, v1::ListRunsResponse* response) {

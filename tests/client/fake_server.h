@@ -9,6 +9,7 @@
 
 #include "client/cli/client.h"
 #include "client/cli/terminal.h"
+#include "lifescope/v1/analysis_service.grpc.pb.h"
 #include "lifescope/v1/catalog_service.grpc.pb.h"
 #include "lifescope/v1/feature_service.grpc.pb.h"
 #include "lifescope/v1/run_service.grpc.pb.h"
@@ -18,7 +19,10 @@ namespace lifescope {
 
 // Holds model "demo" (2 layers), dictionary "demo-sae" (64 features), head "heart", corpus "demo" with person 17, whose
 // life has a background of four positions and two events of three. Calls come one at a time.
-class FakeServer : v1::CatalogService::Service, v1::FeatureService::Service, v1::RunService::Service {
+class FakeServer : v1::CatalogService::Service,
+                   v1::FeatureService::Service,
+                   v1::RunService::Service,
+                   v1::AnalysisService::Service {
  public:
   FakeServer();
   ~FakeServer() override;
@@ -45,6 +49,9 @@ class FakeServer : v1::CatalogService::Service, v1::FeatureService::Service, v1:
   v1::EncodeRequest encode;
   v1::AblateFeaturesRequest ablate;
   v1::PatchActivationsRequest patch;
+  v1::AttributeRequest attribute;
+  v1::FindCircuitRequest find_circuit;
+  v1::TestConceptRequest test_concept;
   v1::RunRequest run;
   v1::ListTopExamplesRequest top;
 
@@ -67,6 +74,9 @@ class FakeServer : v1::CatalogService::Service, v1::FeatureService::Service, v1:
   grpc::Status Encode(Context*, const v1::EncodeRequest*, v1::EncodeResponse*) override;
   grpc::Status AblateFeatures(Context*, const v1::AblateFeaturesRequest*, v1::AblateFeaturesResponse*) override;
   grpc::Status PatchActivations(Context*, const v1::PatchActivationsRequest*, v1::PatchActivationsResponse*) override;
+  grpc::Status Attribute(Context*, const v1::AttributeRequest*, v1::AttributeResponse*) override;
+  grpc::Status FindCircuit(Context*, const v1::FindCircuitRequest*, v1::FindCircuitResponse*) override;
+  grpc::Status TestConcept(Context*, const v1::TestConceptRequest*, v1::TestConceptResponse*) override;
   grpc::Status ListRuns(Context*, const v1::ListRunsRequest*, v1::ListRunsResponse*) override;
   grpc::Status GetRun(Context*, const v1::GetRunRequest*, v1::GetRunResponse*) override;
 
