@@ -132,7 +132,12 @@ std::shared_ptr<const Dictionary> MakeDictionary(const DictionaryWeights& weight
                     ", expected Float or Double");
   if (IsCodebook(weights.architecture)) return MakeCodebook(weights, dtype, device, "weights");
   CheckWeights(weights);
-  const auto get = [&](const char* name) { return weights.tensors.at(name).to(device, dtype).contiguous(); };
+  const auto get = [&](const char* name) {
+    const at::Tensor tensor = weights.tensors.at(name).to(device, dtype).contiguous();
+    TORCH_CHECK_VALUE(at::isfinite(tensor).all().item<bool>(), "tensor '", name, "' has a value that ", dtype,
+                      " cannot hold");
+    return tensor;
+  };
   if (weights.architecture == "sparse_coding") {
     return std::make_shared<SparseCodingDictionary>(get("W_dec"), get("b_dec"), weights.l1, weights.iterations);
   }

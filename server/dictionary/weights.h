@@ -52,7 +52,8 @@ DictionaryWidths WidthsOf(const DictionaryWeights& weights);
 // finite, a k that is not in 1 to n or, of groupmax, does not divide n. `where` begins the message.
 void CheckWeights(const DictionaryWeights& weights, const std::string& where = "weights");
 
-// The dictionary of these weights in `dtype`, kFloat or kDouble. Throws as CheckWeights.
+// The dictionary of these weights in `dtype`, kFloat or kDouble. Throws as CheckWeights, and for a value that is
+// infinite in that dtype.
 std::shared_ptr<const Dictionary> MakeDictionary(const DictionaryWeights& weights, at::ScalarType dtype,
                                                  at::Device device);
 

@@ -154,6 +154,17 @@ TEST(SaeLensRefusal, ActivationScalerMustBeOnePositiveNumber) {
   }
 }
 
+TEST(SaeLensRefusal, ActivationScalerMustLeaveNumbers) {
+  SaeLensFolder folder;
+  folder.config["normalize_activations"] = "expected_average_only_in";
+  const std::string path = folder.Write();
+  WriteFileAtomically(path + "/activation_scaler.json", R"({"scaling_factor": 5e-324})");
+  EXPECT_THROW(ReadSaeLens(path), c10::ValueError);
+  WriteFileAtomically(path + "/activation_scaler.json", R"({"scaling_factor": 1e-100})");
+  EXPECT_NO_THROW(ReadSaeLens(path));
+  ExpectRefused(path, HasSubstr("'W_dec' has a value that Float cannot hold"));
+}
+
 TEST(SaeLensRefusal, OnlyFloatAndDoubleAreComputed) {
   EXPECT_THROW(LoadSaeLens(SaeLensFolder().Write(), at::kHalf, at::kCPU), c10::ValueError);
 }

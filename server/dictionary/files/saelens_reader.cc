@@ -100,6 +100,8 @@ StoredDictionary ReadSaeLens(const std::string& folder) {
     weights = FoldInputScale(std::move(weights), factor, FeatureUnits::kOfTraining);
     files.push_back(root / kScalerFile);
   }
+  // What was folded may have become larger than a number can be.
+  CheckWeights(weights, root / kWeightsFile);
   return {std::move(weights), config.info, DigestOfFiles(files)};
 }
 
