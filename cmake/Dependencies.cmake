@@ -12,12 +12,15 @@ endif()
 
 if(LIFESCOPE_WITH_TORCH)
   find_package(OpenMP REQUIRED)
-  find_package(OpenSSL REQUIRED COMPONENTS Crypto)
   # Optional: the engine builds without it and then reads no person documents.
   find_package(PkgConfig QUIET)
   if(PkgConfig_FOUND)
     pkg_search_module(HDF5 QUIET IMPORTED_TARGET hdf5-serial hdf5)
   endif()
+endif()
+
+if(LIFESCOPE_WITH_TORCH OR LIFESCOPE_BUILD_FUZZERS)
+  find_package(OpenSSL REQUIRED COMPONENTS Crypto)
   add_library(lifescope_torch INTERFACE)
   if(LIFESCOPE_TORCH_DIR)
     # The wheel's own TorchConfig.cmake wants a CUDA toolkit; the four libraries are all that is needed.
@@ -41,6 +44,9 @@ if(LIFESCOPE_WITH_TORCH)
     find_package(Torch REQUIRED)
     target_link_libraries(lifescope_torch INTERFACE torch)
   endif()
+endif()
+
+if(LIFESCOPE_WITH_TORCH)
   # at::parallel_for is header code: without -fopenmp it silently runs on one thread.
   target_link_libraries(lifescope_torch INTERFACE OpenMP::OpenMP_CXX)
 

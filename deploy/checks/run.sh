@@ -34,6 +34,6 @@ if [ "${1:-}" = --tidy ]; then
   mkdir -p build/tidy
   sed -E 's/ -Winvalid-pch| -include [^ ]*cmake_pch\.hxx| -fopenmp//g' build/dev/compile_commands.json \
     >build/tidy/compile_commands.json
-  clang-tidy-14 --quiet -p build/tidy --extra-arg=-include"$PWD/deploy/checks/clang_vector.h" $files
+  clang-tidy-14 --quiet -p build/tidy --extra-arg=-include"$PWD/cmake/clang_vector.h" $files
 fi
 echo "checks: ok"

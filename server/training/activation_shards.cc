@@ -93,7 +93,6 @@ ActivationShards ReadActivationShards(const std::string& folder) {
 ShardStream::ShardStream(const std::string& folder, int64_t buffer_rows, uint64_t seed)
     : folder_(folder), shards_(ReadActivationShards(folder)), random_(seed), buffer_(buffer_rows) {
   order_.resize(shards_.shards.size());
-  verified_.resize(shards_.shards.size());
   std::iota(order_.begin(), order_.end(), int64_t{0});
   random_.Shuffle(order_);
 }
@@ -120,10 +119,10 @@ at::Tensor ShardStream::NextShard() {
   const size_t index = static_cast<size_t>(order_[next_++]);
   const ActivationShards::Shard& shard = shards_.shards[index];
   const std::string path = fs::path(folder_) / shard.file;
-  if (!verified_[index]) {
+  if (verified_.count(index) == 0) {
     const std::string digest = Sha256OfFile(path);
     TORCH_CHECK_VALUE(digest == shard.sha256, path, ": has digest ", digest, ", expected ", shard.sha256);
-    verified_[index] = true;
+    verified_.insert(index);
   }
   const SafetensorsFile file = SafetensorsFile::Open(path);
   TORCH_CHECK_VALUE(file.Contains(kTensor), file.path(), ": tensor '", kTensor, "' is missing");

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -62,7 +63,7 @@ class ShardStream final : public ActivationSource {
   ActivationShards shards_;
   Random random_;
   std::vector<int64_t> order_;  // of the shards, in this epoch
-  std::vector<bool> verified_;  // shards whose digest was compared
+  std::set<size_t> verified_;   // shards whose digest was compared
   size_t next_ = 0;
   ShuffleBuffer buffer_;
 };
