@@ -11,6 +11,7 @@
 #include <limits>
 #include <vector>
 
+#include "server/dictionary/ranked_entry.h"
 #include "server/vector/vector_kernels.h"
 
 namespace lifescope {
@@ -21,15 +22,9 @@ namespace {
 constexpr int64_t kTileRows = 512;
 constexpr int64_t kTileFeatures = 560;
 
+// The index is a feature.
 template <typename T>
-struct Entry {
-  T value;
-  int32_t feature;
-  // The order in which the largest are kept.
-  bool operator<(const Entry& other) const {
-    return value > other.value || (value == other.value && feature < other.feature);
-  }
-};
+using Entry = RankedEntry<T, int32_t>;
 
 // The entries of one row that are to be kept so far; features ascending, but for those that TopK has reordered.
 template <typename T>
@@ -69,7 +64,7 @@ class KeepLargest {
   void AfterRow(RowEntries<T>& row) const {
     if (static_cast<int64_t>(row.entries.size()) > k_) Shrink(row);
     std::sort(row.entries.begin(), row.entries.end(),
-              [](const Entry<T>& a, const Entry<T>& b) { return a.feature < b.feature; });
+              [](const Entry<T>& a, const Entry<T>& b) { return a.index < b.index; });
   }
 
  private:
@@ -117,7 +112,7 @@ SparseActivations Join(const std::vector<Part<T>>& parts, int64_t rows, int64_t 
     for (int64_t p = begin; p < end; ++p) {
       int64_t e = first[p];
       for (const Entry<T>& entry : parts[p].entries) {
-        features[e] = entry.feature;
+        features[e] = entry.index;
         values[e++] = entry.value;
       }
     }

@@ -9,6 +9,8 @@
 #include <tuple>
 #include <vector>
 
+#include "server/dictionary/ranked_entry.h"
+
 namespace lifescope {
 namespace {
 
@@ -16,15 +18,9 @@ namespace {
 // almost every block of a long row fails it.
 constexpr int64_t kBlock = 32;
 
+// On top of a heap of these is the one to give up first.
 template <typename T>
-struct Entry {
-  T value;
-  int64_t column;
-  // Heap order: the entry to give up first is on top. Later columns lose ties.
-  bool operator<(const Entry& other) const {
-    return value > other.value || (value == other.value && column < other.column);
-  }
-};
+using Entry = RankedEntry<T, int64_t>;
 
 template <typename T>
 void TopKOfRow(const T* row, int64_t columns, int64_t k, std::vector<Entry<T>>& heap, int64_t* out) {
@@ -44,7 +40,7 @@ void TopKOfRow(const T* row, int64_t columns, int64_t k, std::vector<Entry<T>>& 
       std::push_heap(heap.begin(), heap.end());
     }
   }
-  for (int64_t j = 0; j < k; ++j) out[j] = heap[j].column;
+  for (int64_t j = 0; j < k; ++j) out[j] = heap[j].index;
   std::sort(out, out + k);
 }
 
