@@ -35,9 +35,7 @@ class CodebookObjective final : public Objective {
  public:
   explicit CodebookObjective(const CodebookOptions& options);
 
-  int64_t input_dim() const override { return options_.width; }
-  int64_t output_dim() const override { return options_.width; }
-  int64_t feature_count() const override { return options_.code_count; }
+  DictionaryWidths widths() const override { return {options_.width, options_.width, options_.code_count}; }
   // Codes are standard normal, of the size of what the layer norm gives.
   Parameters Initialise(uint64_t seed) const override;
   DifferentiableLoss Loss(const Parameters& parameters, const ObjectiveState& state, const TrainingRows& rows,

@@ -30,9 +30,7 @@ class CrosscoderObjective final : public Objective {
  public:
   explicit CrosscoderObjective(const CrosscoderOptions& options);
 
-  int64_t input_dim() const override { return row_width_; }
-  int64_t output_dim() const override { return row_width_; }
-  int64_t feature_count() const override { return options_.feature_count; }
+  DictionaryWidths widths() const override { return {row_width_, row_width_, options_.feature_count}; }
   Parameters Initialise(uint64_t seed) const override;
   DifferentiableLoss Loss(const Parameters& parameters, const ObjectiveState& state, const TrainingRows& rows,
                           const TrainingContext& context) const override;

@@ -39,9 +39,7 @@ class GatedObjective final : public Objective {
  public:
   explicit GatedObjective(const GatedOptions& options);
 
-  int64_t input_dim() const override { return options_.input_dim; }
-  int64_t output_dim() const override { return options_.input_dim; }
-  int64_t feature_count() const override { return options_.feature_count; }
+  DictionaryWidths widths() const override { return {options_.input_dim, options_.input_dim, options_.feature_count}; }
   Parameters Initialise(uint64_t seed) const override;
   ObjectiveState InitialState() const override;
   DifferentiableLoss Loss(const Parameters& parameters, const ObjectiveState& state, const TrainingRows& rows,

@@ -65,9 +65,7 @@ class JumpReluObjective final : public Objective {
  public:
   explicit JumpReluObjective(const JumpReluOptions& options);
 
-  int64_t input_dim() const override { return options_.input_dim; }
-  int64_t output_dim() const override { return options_.input_dim; }
-  int64_t feature_count() const override { return options_.feature_count; }
+  DictionaryWidths widths() const override { return {options_.input_dim, options_.input_dim, options_.feature_count}; }
   Parameters Initialise(uint64_t seed) const override;
   DifferentiableLoss Loss(const Parameters& parameters, const ObjectiveState& state, const TrainingRows& rows,
                           const TrainingContext& context) const override;

@@ -71,9 +71,10 @@ class Objective {
  public:
   virtual ~Objective() = default;
 
-  virtual int64_t input_dim() const = 0;
-  virtual int64_t output_dim() const = 0;
-  virtual int64_t feature_count() const = 0;
+  virtual DictionaryWidths widths() const = 0;
+  int64_t input_dim() const { return widths().input; }
+  int64_t output_dim() const { return widths().output; }
+  int64_t feature_count() const { return widths().features; }
 
   // Fresh parameters in float64, from `seed` alone.
   virtual Parameters Initialise(uint64_t seed) const = 0;

@@ -68,9 +68,9 @@ class TopKObjective final : public Objective {
   // Throws c10::ValueError naming the option that is out of range.
   explicit TopKObjective(const TopKOptions& options);
 
-  int64_t input_dim() const override { return options_.input_dim; }
-  int64_t output_dim() const override { return is_transcoder() ? options_.output_dim : options_.input_dim; }
-  int64_t feature_count() const override { return options_.feature_count; }
+  DictionaryWidths widths() const override {
+    return {options_.input_dim, is_transcoder() ? options_.output_dim : options_.input_dim, options_.feature_count};
+  }
   Parameters Initialise(uint64_t seed) const override;
   ObjectiveState InitialState() const override;
   void InitialiseFromRows(const TrainingRows& rows, Parameters& parameters) const override;

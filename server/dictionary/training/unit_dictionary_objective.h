@@ -27,9 +27,7 @@ class UnitDictionaryObjective final : public Objective {
   // Throws c10::ValueError naming the option that is out of range.
   explicit UnitDictionaryObjective(const UnitDictionaryOptions& options);
 
-  int64_t input_dim() const override { return options_.input_dim; }
-  int64_t output_dim() const override { return options_.input_dim; }
-  int64_t feature_count() const override { return options_.feature_count; }
+  DictionaryWidths widths() const override { return {options_.input_dim, options_.input_dim, options_.feature_count}; }
   Parameters Initialise(uint64_t seed) const override;
   DifferentiableLoss Loss(const Parameters& parameters, const ObjectiveState& state, const TrainingRows& rows,
                           const TrainingContext& context) const override;
