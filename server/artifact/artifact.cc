@@ -19,6 +19,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// Between a path and the process that is writing it.
+const char kTemporary[] = ".tmp-";
+
 std::string Reason(int error) { return std::generic_category().message(error); }
 
 // Closes the descriptor at the end of the scope.
@@ -114,7 +117,7 @@ std::string ReadFile(const std::string& path) {
 
 void WriteFileAtomically(const std::string& path, std::string_view bytes) {
   static std::atomic<uint64_t> count{0};
-  const std::string temporary = path + ".tmp-" + std::to_string(getpid()) + "-" + std::to_string(count++);
+  const std::string temporary = path + kTemporary + std::to_string(getpid()) + "-" + std::to_string(count++);
   try {
     const Descriptor descriptor{open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666)};
     TORCH_CHECK_VALUE(descriptor.fd >= 0, path, ": cannot be created: ", Reason(errno));
@@ -126,6 +129,16 @@ void WriteFileAtomically(const std::string& path, std::string_view bytes) {
     throw;
   }
   SyncFolder(FolderOf(path));
+}
+
+void RemoveTemporaries(const std::string& path) {
+  const std::string start = fs::path(path).filename().string() + kTemporary;
+  std::error_code error;
+  for (fs::directory_iterator entry(FolderOf(path), error), end; !error && entry != end; entry.increment(error)) {
+    const std::string name = entry->path().filename().string();
+    std::error_code ignored;
+    if (name.compare(0, start.size(), start) == 0) fs::remove(entry->path(), ignored);
+  }
 }
 
 std::string HiddenBeside(const std::string& path, const std::string& suffix) {

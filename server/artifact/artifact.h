@@ -44,6 +44,10 @@ std::string ReadFile(const std::string& path);
 // old bytes or the new ones. Throws c10::ValueError.
 void WriteFileAtomically(const std::string& path, std::string_view bytes);
 
+// Removes what killed writers of WriteFileAtomically left beside `path`; of other files nothing. For the one process
+// that may write `path`: it takes what a living one writes as well.
+void RemoveTemporaries(const std::string& path);
+
 // Where something unfinished stands beside `path`: hidden, under its name with a suffix.
 // "corpora/world" (or "corpora/world/") and ".partial" give "corpora/.world.partial".
 std::string HiddenBeside(const std::string& path, const std::string& suffix);

@@ -145,6 +145,8 @@ PretrainResult Pretrain(const Corpus& corpus, const std::string& model_folder, c
   const RunFiles files(model_folder);
   // Two runs of one name would replace each other's files.
   const FileLock lock(files.lock, files.model.string() + ": another process is training it");
+  RemoveTemporaries(files.checkpoint);
+  RemoveTemporaries(files.losses);
   const bool is_published = fs::exists(files.model);
   TORCH_CHECK_VALUE(!is_published || (session.resume && fs::exists(files.checkpoint)), model_folder,
                     " exists: a model is never overwritten");

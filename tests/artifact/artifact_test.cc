@@ -80,6 +80,17 @@ TEST(WriteFileAtomically, LeavesNoOtherFileBehind) {
   EXPECT_THAT(FilesIn(folder), testing::ElementsAre("file"));
 }
 
+TEST(RemoveTemporaries, TakesThoseOfThePathAlone) {
+  const std::string folder = TemporaryFolder();
+  for (const char* name :
+       {"/file", "/file.tmp-12-0", "/file.tmp-12-1", "/file.tmp", "/file2.tmp-12-0", "/x.file.tmp-1-0"}) {
+    WriteFileAtomically(folder + name, "x");
+  }
+  RemoveTemporaries(folder + "/file");
+  RemoveTemporaries(folder + "/none/file");
+  EXPECT_THAT(FilesIn(folder), testing::UnorderedElementsAre("file", "file.tmp", "file2.tmp-12-0", "x.file.tmp-1-0"));
+}
+
 TEST(WriteFileAtomically, NamesAPathThatCannotBeWrittenAndLeavesNothing) {
   const std::string folder = TemporaryFolder();
   EXPECT_THAT(ErrorOf([&] { WriteFileAtomically(folder + "/none/file", "x"); }), HasSubstr(folder + "/none/file"));
