@@ -104,8 +104,6 @@ FittedBaseline FitNonNegative(const BaselineOptions& options, const RowSource& s
 
 FittedBaseline FitSparseCoding(const BaselineOptions& options, const RowSource& source) {
   constexpr int64_t kStatisticBatches = 16;
-  // Rows from which the l1 that gives k is found.
-  constexpr int64_t kMatchedRows = 1024;
   const at::Tensor first = TakeRows(source, kStatisticBatches * options.batch_rows);
   const at::Tensor offset = first.to(at::kDouble).mean(0);
   const double scale = (first.to(at::kDouble) - offset).square().mean().sqrt().item<double>();
@@ -117,7 +115,6 @@ FittedBaseline FitSparseCoding(const BaselineOptions& options, const RowSource& 
   training.step_size = options.step_size;
   training.seed = options.seed;
   SparseCodingTrainer trainer(training);
-  at::Tensor last;
   int64_t row_count = 0, step_count = 0;
   const auto learn = [&](const at::Tensor& rows) {
     for (const at::Tensor& batch : rows.split(options.batch_rows)) {
@@ -125,7 +122,6 @@ FittedBaseline FitSparseCoding(const BaselineOptions& options, const RowSource& 
       ++step_count;
     }
     row_count += rows.size(0);
-    last = rows.slice(0, -kMatchedRows);
   };
   learn(first);
   for (at::Tensor rows; (rows = NextRows(source, first.size(1))).defined();) learn(rows);
@@ -138,7 +134,7 @@ FittedBaseline FitSparseCoding(const BaselineOptions& options, const RowSource& 
   if (options.uses_gradient_pursuit) {
     fitted.weights = Pursuit(directions, offset, options);
   } else {
-    const at::Tensor rows = last.to(at::kDouble) - offset;
+    const at::Tensor rows = first.to(at::kDouble) - offset;
     const double l1 = MatchedL1(rows, directions, static_cast<double>(options.k), options.iterations);
     fitted.weights = Search(directions, offset, l1, options.iterations);
   }
