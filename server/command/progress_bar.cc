@@ -57,6 +57,11 @@ void ProgressBar::Update(int64_t done, const std::string& figures) {
   shown_ = now;
 }
 
+void ProgressBar::Note(const std::string& line) {
+  std::fputs(absl::StrCat(drawn_ ? kWipeLine : "", line, "\n").c_str(), stderr);
+  std::fflush(stderr);
+}
+
 void ProgressBar::UpdateStage(const std::string& stage, int64_t done, int64_t total) {
   if (stage != label_) Begin(stage, total);
   total_ = total;

@@ -22,6 +22,8 @@ class ProgressBar {
   void Begin(std::string label, int64_t total);
   // `figures`: what the reader wants to watch, "loss 2.81".
   void Update(int64_t done, const std::string& figures = {});
+  // A line that stays, above the bar.
+  void Note(const std::string& line);
   // For callbacks that name their stage with every call.
   void UpdateStage(const std::string& stage, int64_t done, int64_t total);
 

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -112,13 +113,16 @@ class SaeRun {
         checkpoint_(CheckpointFile(flags.home, recipe_.dictionaries(0).name())),
         lock_(LockOf(checkpoint_)),
         opened_(OpenActivations(flags, recipe_)) {
+    RemoveTemporaries(checkpoint_);
     const bool has_checkpoint = std::filesystem::exists(checkpoint_);
     TORCH_CHECK_VALUE(flags.resume == has_checkpoint,
                       flags.resume ? "--resume: no checkpoint " : "an unfinished run of this name left ", checkpoint_,
                       flags.resume ? "" : ": go on with --resume, or remove that file");
     // A run that was killed while it ended has some of its dictionaries.
     for (const v1::SaeDictionaryRecipe& dictionary : recipe_.dictionaries()) {
-      if (!flags.resume) PrepareNewArtifact(DictionaryFolder(flags.home, dictionary.name()));
+      const std::string folder = DictionaryFolder(flags.home, dictionary.name());
+      if (!flags.resume) PrepareNewArtifact(folder);
+      std::filesystem::remove_all(StoppedFolder(folder));
     }
     session_ = std::make_unique<SaeSession>(opened_.source, PlansOf(recipe_, opened_.source->sites()),
                                             SaeSessionOptions{recipe_.batch_rows(), recipe_.buffer_rows()});
@@ -131,47 +135,80 @@ class SaeRun {
   void Train(ProgressBar& bar) {
     const Stopwatch stopwatch;
     const int64_t first = session_->step_count();
-    while (session_->step_count() < recipe_.steps()) {
-      const std::vector<SaeStep> done = session_->Step();
+    while (session_->step_count() < recipe_.steps() && !session_->all_stopped()) {
+      const std::vector<std::optional<SaeStep>> done = session_->Step();
       const int64_t step = session_->step_count();
       std::vector<std::string> figures;
       for (size_t i = 0; i < curves_.size(); ++i) {
-        curves_[i].Add(step, done[i]);
+        if (done[i]) {
+          curves_[i].Add(step, *done[i]);
+        } else if (session_->stop(i)->step == step) {
+          bar.Note(absl::StrCat("train-sae: ", StopOf(i), "; the others go on"));
+        }
         figures.push_back(Figures(i));
       }
+      // A row is the position of one token.
       const double rows = static_cast<double>((step - first) * recipe_.batch_rows());
-      bar.Update(step, absl::StrFormat("%s  %.0f rows/s", absl::StrJoin(figures, " | "), rows / stopwatch.Seconds()));
+      bar.Update(step, absl::StrFormat("%s  %.0f tokens/s", absl::StrJoin(figures, " | "), rows / stopwatch.Seconds()));
       // Also after the last step: a run that is killed while it ends goes on from there.
       if (step % recipe_.checkpoint_interval() == 0 || step == recipe_.steps()) Save();
     }
   }
 
+  // Writes the dictionaries. Throws c10::ValueError in the end, when the others are there, naming those that were
+  // stopped: they have no weights, and their training.* lie in the StoppedFolder.
   void Finish(double seconds) {
-    for (int i = 0; i < recipe_.dictionaries_size(); ++i) {
-      const v1::SaeDictionaryRecipe& dictionary = recipe_.dictionaries(i);
-      const std::string folder = DictionaryFolder(flags_.home, dictionary.name());
-      const DictionaryWeights weights = session_->Export(static_cast<size_t>(i));
-      const DictionaryInfo info = InfoOf(dictionary);
-      if (!std::filesystem::exists(folder)) {
-        WriteSaeLens(folder, weights, info);
+    std::vector<std::string> stops;
+    for (size_t i = 0; i < curves_.size(); ++i) {
+      if (session_->stop(i)) {
+        const std::string folder = StoppedFolder(FolderOf(i));
+        std::filesystem::create_directories(folder);
+        WriteProvenance(folder, i);
+        stops.push_back(absl::StrCat(StopOf(i), ", see ", folder));
       } else {
-        CheckIsOurs(folder, weights);
+        WriteDictionary(i, seconds);
       }
-      WriteProvenance(folder, static_cast<size_t>(i));
-      const LoadedDictionary written = OpenDictionary(flags_.home, dictionary.name());
-      PrintEndLine(
-          folder,
-          absl::StrFormat(
-              "%d features, %s, %s of model %s; %d steps, %.1f epochs of %d rows; %s", dictionary.features(),
-              dictionary.base(), info.hook_point, info.model, session_->step_count(),
-              static_cast<double>(opened_.source->rows_served()) / static_cast<double>(opened_.source->epoch_rows()),
-              opened_.source->epoch_rows(), Figures(static_cast<size_t>(i))),
-          written.digest, seconds);
     }
     std::filesystem::remove(checkpoint_);
+    TORCH_CHECK_VALUE(stops.empty(), absl::StrJoin(stops, "; "));
   }
 
  private:
+  const v1::SaeDictionaryRecipe& Dictionary(size_t index) const {
+    return recipe_.dictionaries(static_cast<int>(index));
+  }
+  std::string FolderOf(size_t index) const { return DictionaryFolder(flags_.home, Dictionary(index).name()); }
+  // What is left of a dictionary that was stopped.
+  static std::string StoppedFolder(const std::string& folder) { return HiddenBeside(folder, ".stopped"); }
+
+  std::string StopOf(size_t index) const {
+    const SaeStop& stop = *session_->stop(index);
+    return absl::StrFormat("dictionary %s was stopped at step %d: its loss is not finite (the last that was: %g)",
+                           Dictionary(index).name(), stop.step, stop.last_finite_loss);
+  }
+
+  void WriteDictionary(size_t index, double seconds) const {
+    const v1::SaeDictionaryRecipe& dictionary = Dictionary(index);
+    const std::string folder = FolderOf(index);
+    const DictionaryWeights weights = session_->Export(index);
+    const DictionaryInfo info = InfoOf(dictionary);
+    if (!std::filesystem::exists(folder)) {
+      WriteSaeLens(folder, weights, info);
+    } else {
+      CheckIsOurs(folder, weights);
+    }
+    WriteProvenance(folder, index);
+    const LoadedDictionary written = OpenDictionary(flags_.home, dictionary.name());
+    const ActivationSource& source = *opened_.source;
+    PrintEndLine(
+        folder,
+        absl::StrFormat("%d features, %s, %s of model %s; %d steps, %.1f epochs of %d rows; %s", dictionary.features(),
+                        dictionary.base(), info.hook_point, info.model, session_->step_count(),
+                        static_cast<double>(source.rows_served()) / static_cast<double>(source.epoch_rows()),
+                        source.epoch_rows(), Figures(index)),
+        written.digest, seconds);
+  }
+
   std::string ModelName() const {
     const auto origin = nlohmann::json::parse(opened_.origin);
     return origin.contains("models") ? origin["models"][0]["name"].get<std::string>() : "";
@@ -209,27 +246,40 @@ class SaeRun {
   }
 
   std::string Figures(size_t index) const {
+    const std::string name = curves_.size() > 1 ? Dictionary(index).name() + " " : "";
+    if (session_->stop(index)) return absl::StrCat(name, "stopped");
     const SaeStep mean = curves_[index].Recent();
-    const std::string name = curves_.size() > 1 ? recipe_.dictionaries(static_cast<int>(index)).name() + " " : "";
-    return absl::StrFormat("%sloss %.4f  FVU %.4f  L0 %.1f  dead %d", name, mean.loss, mean.fvu, mean.l0,
-                           mean.dead_feature_count);
+    std::vector<std::string> terms;
+    for (const auto& [term, value] : mean.terms) terms.push_back(absl::StrFormat("%s %.4g", term, value));
+    std::string figures = absl::StrFormat("%sloss %.4f (%s)  FVU %.4f  L0 %.1f  dead %d", name, mean.loss,
+                                          absl::StrJoin(terms, ", "), mean.fvu, mean.l0, mean.dead_feature_count);
+    if (mean.resampled_feature_count > 0) absl::StrAppend(&figures, "  resampled ", mean.resampled_feature_count);
+    return figures;
   }
 
   // Beside the weights: what they were trained by and on, and how it went.
   void WriteProvenance(const std::string& folder, size_t index) const {
-    const v1::SaeDictionaryRecipe& dictionary = recipe_.dictionaries(static_cast<int>(index));
     v1::SaeRecipe own = recipe_;
     own.clear_dictionaries();
-    *own.add_dictionaries() = dictionary;
+    *own.add_dictionaries() = Dictionary(index);
     const SaeSession::Scales& scales = session_->scales(index);
-    const nlohmann::json training{{"recipe", ToText(own)},
-                                  {"origin", nlohmann::json::parse(opened_.origin)},
-                                  {"input_scales", scales.input},
-                                  {"target_scales", scales.target},
-                                  {"trained_together", recipe_.dictionaries_size()}};
+    nlohmann::json training{{"recipe", ToText(own)},
+                            {"origin", nlohmann::json::parse(opened_.origin)},
+                            {"input_scales", scales.input},
+                            {"target_scales", scales.target},
+                            {"trained_together", recipe_.dictionaries_size()}};
+    // JSON has no NaN: a dictionary without any finite loss has null.
+    if (const auto& stop = session_->stop(index)) {
+      training["stopped"] = {{"step", stop->step}, {"last_finite_loss", stop->last_finite_loss}};
+    }
+    const auto write = [&](const char* file, const std::string& text) {
+      RemoveTemporaries(folder + file);
+      WriteFileAtomically(folder + file, text);
+    };
+    RemoveTemporaries(folder + "/training.json");
     WriteOrigin(folder, training);
-    WriteFileAtomically(folder + "/training.csv", curves_[index].ToCsv());
-    WriteFileAtomically(folder + "/training.svg", curves_[index].ToSvg(dictionary.name()));
+    write("/training.csv", curves_[index].ToCsv());
+    write("/training.svg", curves_[index].ToSvg(Dictionary(index).name()));
   }
 
   // What a resumed run must agree on.

@@ -12,8 +12,9 @@ namespace lifescope {
 namespace {
 
 constexpr int64_t kMostPoints = 500;
-constexpr int64_t kColumns = 6;  // fields of a point
+constexpr int64_t kColumns = 7;  // fields of a point, without terms
 const char kPoints[] = "points";
+const char kTerm[] = "term.";
 
 }  // namespace
 
@@ -28,6 +29,8 @@ void SaeCurve::Add(int64_t step, const SaeStep& figures) {
   point.fvu += figures.fvu;
   point.l0 += figures.l0;
   point.dead = static_cast<double>(figures.dead_feature_count);
+  point.resampled += static_cast<double>(figures.resampled_feature_count);
+  for (const auto& [name, value] : figures.terms) point.terms[name] += value;
 }
 
 SaeStep SaeCurve::Recent() const {
@@ -41,21 +44,36 @@ SaeStep SaeCurve::Recent() const {
     mean.fvu += points_[i].fvu;
     mean.l0 += points_[i].l0;
     count += points_[i].count;
+    for (const auto& [name, sum] : points_[i].terms) mean.terms[name] += sum;
   }
   mean.loss /= count;
   mean.fvu /= count;
   mean.l0 /= count;
+  for (auto& [name, value] : mean.terms) value /= count;
   mean.dead_feature_count = static_cast<int64_t>(points_[last].dead);
+  for (const Point& p : points_) mean.resampled_feature_count += static_cast<int64_t>(p.resampled);
   return mean;
 }
 
 std::string SaeCurve::ToCsv() const {
-  std::string text = "step,loss,fvu,l0,dead\n";
+  std::string text = "step,loss";
+  if (!points_.empty()) {
+    for (const auto& [name, sum] : points_.front().terms) text.append(",term_").append(name);
+  }
+  text += ",fvu,l0,dead,resampled\n";
+  const auto add = [&text](const char* format, double value) {
+    char field[40];
+    std::snprintf(field, sizeof(field), format, value);
+    text += field;
+  };
   for (const Point& p : points_) {
-    char line[160];
-    std::snprintf(line, sizeof(line), "%.0f,%.6g,%.6g,%.6g,%.0f\n", p.step, p.loss / p.count, p.fvu / p.count,
-                  p.l0 / p.count, p.dead);
-    text += line;
+    add("%.0f", p.step);
+    add(",%.6g", p.loss / p.count);
+    for (const auto& [name, sum] : p.terms) add(",%.6g", sum / p.count);
+    add(",%.6g", p.fvu / p.count);
+    add(",%.6g", p.l0 / p.count);
+    add(",%.0f", p.dead);
+    add(",%.0f\n", p.resampled);
   }
   return text;
 }
@@ -75,12 +93,20 @@ std::string SaeCurve::ToSvg(const std::string& dictionary) const {
 }
 
 SavedState SaeCurve::State() const {
-  at::Tensor points = at::empty({static_cast<int64_t>(points_.size()), kColumns}, at::kDouble);
-  double* values = points.data_ptr<double>();
+  const auto size = static_cast<int64_t>(points_.size());
+  SavedState state{{kPoints, at::empty({size, kColumns}, at::kDouble)}};
+  double* values = state[kPoints].data_ptr<double>();
   for (const Point& p : points_) {
-    for (const double value : {p.step, p.count, p.loss, p.fvu, p.l0, p.dead}) *values++ = value;
+    for (const double value : {p.step, p.count, p.loss, p.fvu, p.l0, p.dead, p.resampled}) *values++ = value;
   }
-  return {{kPoints, points}};
+  for (int64_t i = 0; i < size; ++i) {
+    for (const auto& [name, sum] : points_[i].terms) {
+      at::Tensor& sums = state[kTerm + name];
+      if (!sums.defined()) sums = at::empty({size}, at::kDouble);
+      sums.data_ptr<double>()[i] = sum;
+    }
+  }
+  return state;
 }
 
 void SaeCurve::Restore(const SavedState& state) {
@@ -89,7 +115,16 @@ void SaeCurve::Restore(const SavedState& state) {
                     ", expected [points, ", kColumns, "]");
   points_.clear();
   const double* v = points.data_ptr<double>();
-  for (int64_t i = 0; i < points.size(0); ++i, v += kColumns) points_.push_back({v[0], v[1], v[2], v[3], v[4], v[5]});
+  for (int64_t i = 0; i < points.size(0); ++i, v += kColumns) {
+    points_.push_back({v[0], v[1], v[2], v[3], v[4], v[5], v[6], {}});
+  }
+  const SavedState terms = Under(kTerm, state);
+  for (const auto& [name, unused] : terms) {
+    const at::Tensor sums = SavedTensor(terms, name, at::kDouble).contiguous();
+    TORCH_CHECK_VALUE(sums.dim() == 1 && sums.size(0) == points.size(0), "saved state: term '", name, "' has shape ",
+                      sums.sizes(), ", expected [", points.size(0), "]");
+    for (int64_t i = 0; i < sums.size(0); ++i) points_[i].terms[name] = sums.data_ptr<double>()[i];
+  }
 }
 
 }  // namespace lifescope

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -15,12 +16,15 @@ class SaeCurve {
  public:
   explicit SaeCurve(int64_t total_steps);
 
-  // `step` from 1.
+  // `step` from 1. Every step has the same terms.
   void Add(int64_t step, const SaeStep& figures);
-  // Means over the last complete group and what came after it: one batch says little about how many features fire.
+  // Means over the last complete group and what came after it: one batch says little about how many features fire. The
+  // dead are those of the last step, the resampled those since the start.
   SaeStep Recent() const;
 
-  // "step,loss,fvu,l0,dead", each line the means of a group that ends with that step.
+  // "step,loss,term_<name>...,fvu,l0,dead,resampled": a column for every term of the objective, in the order of names;
+  // each line the means of a group that ends with that step, but for the dead, of that step, and the resampled, of all
+  // its steps together.
   std::string ToCsv() const;
   // FVU over the steps.
   std::string ToSvg(const std::string& dictionary) const;
@@ -30,7 +34,8 @@ class SaeCurve {
 
  private:
   struct Point {
-    double step = 0, count = 0, loss = 0, fvu = 0, l0 = 0, dead = 0;  // sums, but for step and dead
+    double step = 0, count = 0, loss = 0, fvu = 0, l0 = 0, dead = 0, resampled = 0;  // sums, but for step and dead
+    std::map<std::string, double> terms;                                             // sums, all points the same names
   };
   int64_t group_;
   std::vector<Point> points_;  // the last may be incomplete

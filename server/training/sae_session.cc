@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <c10/util/Exception.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "server/dictionary/input_scale.h"
@@ -13,6 +14,8 @@ namespace {
 const char kSource[] = "source.";
 const char kStep[] = "step";
 const char kScales[] = "scales";
+const char kLastLoss[] = "last_loss";
+const char kStoppedAt[] = "stopped_at";  // 0: not stopped
 
 int64_t WidthOf(const std::vector<ActivationSite>& sites, const std::vector<size_t>& chosen) {
   int64_t width = 0;
@@ -76,22 +79,29 @@ at::Tensor SaeSession::Columns(const at::Tensor& rows, const std::vector<size_t>
   return columns.size() == 1 ? columns[0] : at::cat(columns, 1);
 }
 
-std::vector<SaeStep> SaeSession::Step() {
+std::vector<std::optional<SaeStep>> SaeSession::Step() {
   const at::Tensor rows = source_->Next(options_.batch_rows);
-  std::vector<SaeStep> steps;
-  for (Running& running : running_) {
+  ++step_;
+  std::vector<std::optional<SaeStep>> steps(running_.size());
+  for (size_t i = 0; i < running_.size(); ++i) {
+    Running& running = running_[i];
+    if (running.stop) continue;
     const SaePlan& plan = running.plan;
     const at::Tensor input = Columns(rows, plan.input_sites, running.scales.input);
     const at::Tensor target =
         plan.target_sites == plan.input_sites ? input : Columns(rows, plan.target_sites, running.scales.target);
     try {
-      steps.push_back(running.trainer.Step({input, target}));
-    } catch (const c10::ValueError& error) {
-      TORCH_CHECK_VALUE(false, "dictionary ", plan.name, ": ", error.msg());
+      steps[i] = running.trainer.Step({input, target});
+      running.last_loss = steps[i]->loss;
+    } catch (const DivergedError&) {
+      running.stop = SaeStop{step_, running.last_loss};
     }
   }
-  ++step_;
   return steps;
+}
+
+bool SaeSession::all_stopped() const {
+  return std::all_of(running_.begin(), running_.end(), [](const Running& running) { return running.stop.has_value(); });
 }
 
 DictionaryWeights SaeSession::Export(size_t index) const {
@@ -127,6 +137,8 @@ SavedState SaeSession::State() const {
     std::vector<double> scales = running.scales.input;
     scales.insert(scales.end(), running.scales.target.begin(), running.scales.target.end());
     state[prefix + kScales] = at::tensor(scales, at::kDouble);
+    state[prefix + kLastLoss] = at::tensor({running.last_loss}, at::kDouble);
+    state[prefix + kStoppedAt] = Int64Tensor({running.stop ? running.stop->step : 0});
   }
   state[kStep] = Int64Tensor({step_});
   return state;
@@ -146,6 +158,11 @@ void SaeSession::Restore(const SavedState& state) {
     const double* values = scales.data_ptr<double>();
     input.assign(values, values + input.size());
     target.assign(values + input.size(), values + scales.numel());
+    running.last_loss = SavedTensor(own, kLastLoss, at::kDouble).item<double>();
+    running.stop.reset();
+    if (const int64_t step_of_stop = Int64Values(own, kStoppedAt, 1)[0]; step_of_stop > 0) {
+      running.stop = SaeStop{step_of_stop, running.last_loss};
+    }
   }
   step_ = step;
 }

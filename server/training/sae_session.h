@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,16 +31,25 @@ struct SaeSessionOptions {
   int64_t scale_rows = 100'000;
 };
 
+// Where a dictionary was given up, because its training diverged.
+struct SaeStop {
+  int64_t step = 0;             // the first that could not be made, from 1
+  double last_finite_loss = 0;  // NaN when there was none
+};
+
 // Not thread-safe.
 class SaeSession {
  public:
   // Estimates the scales. Throws c10::ValueError naming the plan whose widths are not those of its sites.
   SaeSession(std::shared_ptr<ActivationSource> source, std::vector<SaePlan> plans, const SaeSessionOptions& options);
 
-  // One step of every dictionary on the same rows; one result per plan. Throws c10::ValueError naming the dictionary
-  // when its loss is not finite.
-  std::vector<SaeStep> Step();
+  // One step of every dictionary on the same rows; one result per plan. A dictionary whose training diverges
+  // (DivergedError) is stopped for good, with its weights as they were before; it has no result from then on, and the
+  // others learn as they would without it.
+  std::vector<std::optional<SaeStep>> Step();
   int64_t step_count() const { return step_; }
+  const std::optional<SaeStop>& stop(size_t plan) const { return running_[plan].stop; }
+  bool all_stopped() const;
 
   // The dictionary as it is now, for raw activations: the scale is folded in. Its features are in units of the raw
   // activations where they are of the rows'.
@@ -49,7 +60,7 @@ class SaeSession {
   };
   const Scales& scales(size_t plan) const { return running_[plan].scales; }
 
-  // Trainers, source and scales, all to the bit.
+  // Trainers, source, scales and who is stopped, all to the bit.
   SavedState State() const;
   void Restore(const SavedState& state);
 
@@ -58,6 +69,8 @@ class SaeSession {
     SaePlan plan;
     Scales scales;
     SaeTrainer trainer;
+    double last_loss = std::numeric_limits<double>::quiet_NaN();
+    std::optional<SaeStop> stop = {};
   };
   void EstimateScales(Running& running, const at::Tensor& rows) const;
   at::Tensor Columns(const at::Tensor& rows, const std::vector<size_t>& sites, const std::vector<double>& scales) const;

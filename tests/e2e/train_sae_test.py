@@ -39,6 +39,10 @@ class TrainSaeTest(unittest.TestCase):
     def family(self, *more):
         return self.arguments("--recipe", self.home / "family.textproto", *more)
 
+    def run_family(self, *more):
+        return subprocess.run([BIN / "lifescoped", *map(str, self.family(*more))], capture_output=True, text=True,
+                              env=clean_environment())
+
     def killed(self, checkpoints, *more):
         """Starts the training and kills it, kill -9, at some moment after it wrote that many checkpoints."""
         process = subprocess.Popen([BIN / "lifescoped", *map(str, self.family(*more))], stdout=subprocess.DEVNULL,
@@ -64,8 +68,12 @@ class TrainSaeTest(unittest.TestCase):
         curves = {name: (self.dictionary(name) / "training.csv").read_bytes() for name in NAMES}
         shutil.rmtree(self.home / "dictionaries")
         self.killed(2)
+        # As a kill within the write of a checkpoint leaves it; that of another name is not ours.
+        for name in (".topk.checkpoint.safetensors.tmp-999999-3", ".topk2.checkpoint.safetensors.tmp-999999-3"):
+            (self.home / "dictionaries" / name).write_bytes(b"half")
         self.killed(3, "--resume")
         said = lifescoped(*self.family("--resume"))
+        (self.home / "dictionaries/.topk2.checkpoint.safetensors.tmp-999999-3").unlink()
         for name in NAMES:
             with self.subTest(name):
                 self.assertEqual((self.dictionary(name) / "sae_weights.safetensors").read_bytes(), whole[name])
@@ -76,10 +84,41 @@ class TrainSaeTest(unittest.TestCase):
     def test_a_stopped_training_is_resumed_with_the_same_recipe_alone(self):
         self.killed(1)
         for more, message in (([], "an unfinished run"), (["--resume", "--set", "learning_rate=0.5"], "the stopped run")):
-            done = subprocess.run([BIN / "lifescoped", *map(str, self.family(*more))], capture_output=True, text=True,
-                                  env=clean_environment())
+            done = self.run_family(*more)
             self.assertEqual(done.returncode, 1)
             self.assertIn(message, done.stderr)
+
+    def test_one_that_diverges_is_stopped_and_named_and_the_others_go_on(self):
+        lifescoped(*self.family())
+        whole = {name: (self.dictionary(name) / "sae_weights.safetensors").read_bytes() for name in NAMES}
+        shutil.rmtree(self.home / "dictionaries")
+        (self.home / "family.textproto").write_text(FAMILY.replace('sparsity_coefficient: 0.05', 'learning_rate: 1e30'))
+        self.killed(2)
+        done = self.run_family("--resume")
+        self.assertEqual(done.returncode, 1)
+        message = r"dictionary relu was stopped at step (\d+): its loss is not finite \(the last that was: (\S+)\)"
+        step, last = re.search(message, done.stderr).groups()
+        self.assertNotIn("the others go on", done.stderr, "it was stopped before the kill")
+        self.assertFalse(self.dictionary("relu").exists())
+        self.assertEqual({path.name for path in (self.home / "dictionaries").iterdir()},
+                         set(NAMES) - {"relu"} | {".relu.stopped"})
+        for name in set(NAMES) - {"relu"}:
+            with self.subTest(name):
+                self.assertEqual((self.dictionary(name) / "sae_weights.safetensors").read_bytes(), whole[name])
+                self.assertNotIn("stopped", json.loads((self.dictionary(name) / "training.json").read_text()))
+        left = self.home / "dictionaries/.relu.stopped"
+        stopped = json.loads((left / "training.json").read_text())["stopped"]
+        self.assertEqual(stopped["step"], int(step))
+        self.assertAlmostEqual(stopped["last_finite_loss"] / float(last), 1, 4)
+        self.assertEqual({path.name for path in left.iterdir()}, {"training.json", "training.csv", "training.svg"})
+        rows = (left / "training.csv").read_text().splitlines()
+        self.assertEqual(rows[0], "step,loss,term_mse,term_sparsity,fvu,l0,dead,resampled")
+
+        # Alone, with a rate of its own: what was left of it goes.
+        said = lifescoped(*self.arguments("--name", "relu", "--base", "dictionary_learning/standard", "--features", 64,
+                                          "--steps", 20, "--batch", 256))
+        self.assertIn("(mse ", said)
+        self.assertFalse(left.exists())
 
     def test_what_was_trained_says_how(self):
         lifescoped(*self.family("--set", "features=48"))

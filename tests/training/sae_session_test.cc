@@ -54,7 +54,7 @@ class SaeSessionTest : public testing::Test {
 TEST_F(SaeSessionTest, EachDictionaryLearnsAsItWouldAlone) {
   SaeSession both(Source(), {Plan("a", {0}, 1), Plan("b", {1}, 2)}, options_);
   SaeSession alone(Source(), {Plan("b", {1}, 2)}, options_);
-  for (int i = 0; i < 6; ++i) EXPECT_EQ(both.Step()[1].loss, alone.Step()[0].loss);
+  for (int i = 0; i < 6; ++i) EXPECT_EQ(both.Step()[1]->loss, alone.Step()[0]->loss);
   EXPECT_TRUE(at::equal(both.Export(1).tensors.at("W_enc"), alone.Export(0).tensors.at("W_enc")));
 }
 
@@ -72,6 +72,47 @@ TEST_F(SaeSessionTest, RestoredSessionGoesOnToTheBit) {
   const SavedState expected = session.State(), actual = restored.State();
   ASSERT_EQ(expected.size(), actual.size());
   for (const auto& [name, tensor] : expected) EXPECT_TRUE(at::equal(actual.at(name), tensor)) << name;
+}
+
+// A rate at which the second step overflows.
+TEST_F(SaeSessionTest, OneThatDivergesIsStoppedAndTheOthersGoOn) {
+  SaePlan bad = Plan("bad", {0}, 1);
+  bad.options.schedule.peak = 1e30;
+  SaeSession both(Source(), {bad, Plan("b", {1}, 2)}, options_);
+  SaeSession alone(Source(), {Plan("b", {1}, 2)}, options_);
+  double last_loss = 0;
+  SavedState before;
+  for (int64_t i = 1; i <= 6; ++i) {
+    const SavedState state = both.State();
+    const bool was_stopped = both.stop(0).has_value();
+    const auto steps = both.Step();
+    EXPECT_EQ(steps[1]->loss, alone.Step()[0]->loss);
+    EXPECT_EQ(steps[0].has_value(), !both.stop(0));
+    if (steps[0]) last_loss = steps[0]->loss;
+    if (both.stop(0) && !was_stopped) {
+      EXPECT_EQ(both.stop(0)->step, i);
+      EXPECT_EQ(both.stop(0)->last_finite_loss, last_loss);
+      before = state;
+    }
+  }
+  ASSERT_TRUE(both.stop(0));
+  EXPECT_FALSE(both.stop(1));
+  EXPECT_FALSE(both.all_stopped());
+  for (const auto& [name, tensor] : both.State()) {
+    if (name.rfind("dictionary.bad.", 0) != 0 || name == "dictionary.bad.stopped_at") continue;
+    EXPECT_TRUE(at::equal(tensor, before.at(name))) << name;
+  }
+
+  SaeSession restored(Source(), {bad, Plan("b", {1}, 2)}, options_);
+  restored.Restore(both.State());
+  ASSERT_TRUE(restored.stop(0));
+  EXPECT_EQ(restored.stop(0)->step, both.stop(0)->step);
+  EXPECT_EQ(restored.stop(0)->last_finite_loss, last_loss);
+  const auto steps = restored.Step();
+  EXPECT_FALSE(steps[0]);
+  EXPECT_EQ(steps[1]->loss, both.Step()[1]->loss);
+  restored.Restore(before);
+  EXPECT_FALSE(restored.stop(0));
 }
 
 // The exported dictionary reads raw activations; the trainer saw them times the scale.

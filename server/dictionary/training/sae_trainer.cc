@@ -27,6 +27,18 @@ const at::Tensor& TensorOfState(const std::map<std::string, at::Tensor>& state, 
   return found->second;
 }
 
+void CheckIsFinite(const Evaluation& evaluation, int64_t step) {
+  const auto check = [&](const std::string& what, double value) {
+    if (std::isfinite(value)) return;
+    throw DivergedError({__func__, __FILE__, static_cast<uint32_t>(__LINE__)},
+                        c10::str("step ", step, ": ", what, " is ", value, ", expected a finite number"));
+  };
+  check("the loss", evaluation.loss);
+  for (const auto& [name, gradient] : evaluation.gradients) {
+    check("the summed gradient of " + name, gradient.sum().item<double>());
+  }
+}
+
 }  // namespace
 
 using Normalise = DecoderConstraint::Normalise;
@@ -81,7 +93,7 @@ TrainingRows SaeTrainer::Checked(const TrainingRows& rows) const {
 SaeStep SaeTrainer::Step(const TrainingRows& given) {
   const c10::NoGradGuard no_grad;
   const TrainingRows rows = Checked(given);
-  // Changes of this step's own are made on copies until the loss is known to be finite.
+  // Changes of this step's own are made on copies until the loss and the gradients are known to be finite.
   Parameters parameters = parameters_;
   if (step_ == 0) objective_->InitialiseFromRows(rows, parameters);
   if (options_.constraint.normalise == DecoderConstraint::Normalise::kBeforeForward) {
@@ -90,8 +102,7 @@ SaeStep SaeTrainer::Step(const TrainingRows& given) {
   }
   const TrainingContext context{step_, SparsityScaleAt(options_.sparsity_warmup_steps, step_)};
   Evaluation evaluation = objective_->Evaluate(parameters, state_, rows, context);
-  TORCH_CHECK_VALUE(std::isfinite(evaluation.loss), "step ", step_, ": the loss is ", evaluation.loss,
-                    ", expected a finite number");
+  CheckIsFinite(evaluation, step_);
   parameters_ = std::move(parameters);
   state_ = std::move(evaluation.next_state);
   Update(std::move(evaluation.gradients));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
+#include <c10/util/Exception.h>
 
 #include <cstdint>
 #include <map>
@@ -47,6 +48,12 @@ struct SaeStep {
   int64_t resampled_feature_count = 0;  // after the update
 };
 
+// A training that cannot go on: the loss of a step, or a gradient, is not finite.
+class DivergedError : public c10::ValueError {
+ public:
+  using ValueError::ValueError;
+};
+
 // Not thread-safe. Deterministic: the same options and batches give the same weights on the same build and thread
 // count; a restored trainer goes on to the bit.
 class SaeTrainer {
@@ -54,7 +61,8 @@ class SaeTrainer {
   // Throws c10::ValueError naming the option that is out of range.
   SaeTrainer(std::shared_ptr<const Objective> objective, const SaeTrainerOptions& options);
 
-  // One optimiser step. Throws c10::ValueError, and changes nothing, when a shape is wrong or the loss is not finite.
+  // One optimiser step. Throws, and changes nothing: c10::ValueError when a shape is wrong, DivergedError when the loss
+  // or a gradient is not finite.
   SaeStep Step(const TrainingRows& rows);
   int64_t step_count() const { return step_; }
 
