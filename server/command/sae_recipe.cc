@@ -62,6 +62,7 @@ SaePlan PlanOf(const v1::SaeRecipe& recipe, const v1::SaeDictionaryRecipe& dicti
   plan.objective = training.objective;
   plan.options = training.loop;
   plan.options.seed = dictionary.seed();
+  plan.options.matmul = ParseMatmul(dictionary.matmul());
   return plan;
 }
 
@@ -110,6 +111,7 @@ void CompleteSaeRecipe(const std::string& name, const std::string& hook_point, v
     TORCH_CHECK_VALUE(!dictionary.reads(0).empty(), "dictionary '", dictionary.name(), "' reads nothing");
     if (dictionary.normalisation().empty()) dictionary.set_normalisation(NormalisationOf(dictionary.base()));
     if (!dictionary.has_features()) dictionary.set_features(512);
+    if (dictionary.matmul().empty()) dictionary.set_matmul("float32");
     if (!dictionary.has_seed()) dictionary.set_seed(recipe.seed());
   }
 }

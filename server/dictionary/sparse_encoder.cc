@@ -9,9 +9,11 @@
 #include <functional>
 #include <iterator>
 #include <limits>
+#include <type_traits>
 #include <vector>
 
 #include "server/dictionary/ranked_entry.h"
+#include "server/vector/bfloat16_products.h"
 #include "server/vector/vector_kernels.h"
 
 namespace lifescope {
@@ -123,11 +125,48 @@ SparseActivations Join(const std::vector<Part<T>>& parts, int64_t rows, int64_t 
 // Small batches are cut as well, so that threads have something to do. Cuts do not depend on their number.
 int64_t RowsOfTile(int64_t rows) { return std::clamp<int64_t>((rows + 7) / 8, 16, kTileRows); }
 
-// Each tile of rows is one thread's, from its products, by a BLAS that is single-threaded in parallel regions, to the
-// entries that `keep` leaves.
-template <typename T, typename Keep>
+// Products of some rows, from `row` on, with some features, from `feature` on: out [rows, features]. By a BLAS that is
+// single-threaded in parallel regions.
+class BlasProducts {
+ public:
+  BlasProducts(const at::Tensor& rows, const at::Tensor& encoder) : rows_(rows), encoder_(encoder) {}
+  void Write(int64_t row, int64_t feature, at::Tensor& out) const {
+    at::mm_out(out, rows_.narrow(0, row, out.size(0)), encoder_.narrow(0, feature, out.size(1)).t());
+  }
+
+ private:
+  const at::Tensor &rows_, &encoder_;
+};
+
+// The same of bfloat16 numbers, by instructions for them.
+class Bfloat16TileProducts {
+ public:
+  Bfloat16TileProducts(const at::Tensor& rows, const at::Tensor& encoder)
+      : left_(PairsOf(rows)), right_(PairsOf(encoder)) {
+    const int64_t missing = (kBfloat16Group - right_.size(0) % kBfloat16Group) % kBfloat16Group;
+    right_ = at::constant_pad_nd(right_, {0, 0, 0, missing});
+    right_ = right_.view({-1, kBfloat16Group, right_.size(1)}).transpose(1, 2).contiguous();
+  }
+  void Write(int64_t row, int64_t feature, at::Tensor& out) const {
+    static_assert(kTileFeatures % kBfloat16Group == 0);
+    const int64_t pairs = left_.size(1);
+    Bfloat16Products(left_.data_ptr<int32_t>() + row * pairs, out.size(0), right_.data_ptr<int32_t>() + feature * pairs,
+                     out.size(1), pairs, out.data_ptr<float>());
+  }
+
+ private:
+  // INT32 [rows, pairs of columns].
+  static at::Tensor PairsOf(const at::Tensor& matrix) {
+    return at::constant_pad_nd(matrix.to(at::kBFloat16), {0, matrix.size(1) % 2}).contiguous().view(at::kInt);
+  }
+
+  at::Tensor left_, right_;
+};
+
+// Each tile of rows is one thread's, from its products to the entries that `keep` leaves.
+template <typename T, typename Keep, typename Products>
 SparseActivations EncodeTiles(const at::Tensor& rows, const at::Tensor& encoder, const at::Tensor& bias,
-                              const Keep& keep) {
+                              const Keep& keep, const Products& source) {
   const int64_t row_count = rows.size(0), feature_count = encoder.size(0);
   const int64_t tile_rows = RowsOfTile(row_count);
   const T* bias_values = bias.data_ptr<T>();
@@ -140,7 +179,6 @@ SparseActivations EncodeTiles(const at::Tensor& rows, const at::Tensor& encoder,
     std::vector<RowEntries<T>> kept(tile_rows);
     for (int64_t p = begin; p < end; ++p) {
       const int64_t count = std::min(tile_rows, row_count - p * tile_rows);
-      const at::Tensor in = rows.narrow(0, p * tile_rows, count);
       for (RowEntries<T>& row : kept) {
         row.entries.clear();
         row.limit = 0;
@@ -148,7 +186,7 @@ SparseActivations EncodeTiles(const at::Tensor& rows, const at::Tensor& encoder,
       for (int64_t first = 0; first < feature_count; first += kTileFeatures) {
         const int64_t width = std::min(kTileFeatures, feature_count - first);
         at::Tensor out = buffer.narrow(0, 0, count * width).view({count, width});
-        at::mm_out(out, in, encoder.narrow(0, first, width).t());
+        source.Write(p * tile_rows, first, out);
         for (int64_t r = 0; r < count; ++r) {
           const T* values = products + r * width;
           const int64_t matches = keep.Find(kept[r], values, bias_values, first, width, found.data());
@@ -167,6 +205,17 @@ SparseActivations EncodeTiles(const at::Tensor& rows, const at::Tensor& encoder,
     }
   });
   return Join(parts, row_count, feature_count, rows.scalar_type());
+}
+
+template <typename T, typename Keep>
+SparseActivations Encode(const at::Tensor& rows, const at::Tensor& encoder, const at::Tensor& bias, Matmul matmul,
+                         const Keep& keep) {
+  if constexpr (std::is_same_v<T, float>) {
+    if (matmul == Matmul::kBfloat16 && HasBfloat16Products()) {
+      return EncodeTiles<T>(rows, encoder, bias, keep, Bfloat16TileProducts(rows, encoder));
+    }
+  }
+  return EncodeTiles<T>(rows, encoder, bias, keep, BlasProducts(rows, encoder));
 }
 
 // A bound that most of the `count` largest pre-activations of all rows are above, and not many others: that of twice
@@ -223,30 +272,33 @@ SparseActivations KeepLargestEntries(const SparseActivations& active, int64_t co
 
 }  // namespace
 
-SparseActivations EncodeTopK(const at::Tensor& rows, const at::Tensor& encoder, const at::Tensor& bias, int64_t k) {
+SparseActivations EncodeTopK(const at::Tensor& rows, const at::Tensor& encoder, const at::Tensor& bias, int64_t k,
+                             Matmul matmul) {
   SparseActivations active;
   AT_DISPATCH_FLOATING_TYPES(rows.scalar_type(), "EncodeTopK",
-                             [&] { active = EncodeTiles<scalar_t>(rows, encoder, bias, KeepLargest<scalar_t>(k)); });
+                             [&] { active = Encode<scalar_t>(rows, encoder, bias, matmul, KeepLargest<scalar_t>(k)); });
   return active;
 }
 
 SparseActivations EncodeAbove(const at::Tensor& rows, const at::Tensor& encoder, const at::Tensor& bias,
-                              const at::Tensor& bound) {
+                              const at::Tensor& bound, Matmul matmul) {
   SparseActivations active;
   AT_DISPATCH_FLOATING_TYPES(rows.scalar_type(), "EncodeAbove", [&] {
     const at::Tensor bounds = bound.contiguous();
-    active = EncodeTiles<scalar_t>(rows, encoder, bias, KeepAbove<scalar_t>(bounds.data_ptr<scalar_t>()));
+    active = Encode<scalar_t>(rows, encoder, bias, matmul, KeepAbove<scalar_t>(bounds.data_ptr<scalar_t>()));
   });
   return active;
 }
 
 SparseActivations EncodeBatchTopK(const at::Tensor& rows, const at::Tensor& encoder, const at::Tensor& bias,
-                                  int64_t count) {
+                                  int64_t count, Matmul matmul) {
   SparseActivations active;
   AT_DISPATCH_FLOATING_TYPES(rows.scalar_type(), "EncodeBatchTopK", [&] {
     const scalar_t bound = SampledBound<scalar_t>(rows, encoder, bias, count);
-    active = EncodeAbove(rows, encoder, bias, at::full_like(bias, bound));
-    if (bound > 0 && active.values.numel() < count) active = EncodeAbove(rows, encoder, bias, at::zeros_like(bias));
+    active = EncodeAbove(rows, encoder, bias, at::full_like(bias, bound), matmul);
+    if (bound > 0 && active.values.numel() < count) {
+      active = EncodeAbove(rows, encoder, bias, at::zeros_like(bias), matmul);
+    }
     if (active.values.numel() > count) active = KeepLargestEntries<scalar_t>(active, count);
   });
   return active;

@@ -39,7 +39,7 @@ struct Flags {
   double l0 = 64;  // of the families without k
   std::vector<int> threads{1, 2};
   std::vector<std::string> families{"topk", "batch_topk", "matryoshka", "relu", "gated", "jumprelu"};
-  std::string json, replay;
+  std::string json, replay, matmul = "float32";
   bool dense = true;
 };
 
@@ -128,6 +128,7 @@ Training MakeTraining(const std::string& family, const Flags& flags) {
   training.options.schedule = {};
   training.options.schedule.peak = flags.replay.empty() ? kLearningRate : kReplayLearningRate;
   training.options.sparsity_warmup_steps = 0;
+  training.options.matmul = ParseMatmul(flags.matmul);
   return training;
 }
 
@@ -216,9 +217,10 @@ void Replay(Flags flags) {
 
 void Run(const Flags& flags) {
   const c10::NoGradGuard no_grad;
-  nlohmann::json out{{"machine", CpuName()}, {"torch", TORCH_VERSION},           {"blas", BlasName()},
-                     {"width", flags.width}, {"features", flags.features},       {"rows", flags.rows},
-                     {"k", flags.k},         {"repetitions", flags.repetitions}, {"steps", nlohmann::json::array()}};
+  nlohmann::json out{{"machine", CpuName()},  {"torch", TORCH_VERSION},           {"blas", BlasName()},
+                     {"width", flags.width},  {"features", flags.features},       {"rows", flags.rows},
+                     {"k", flags.k},          {"repetitions", flags.repetitions}, {"steps", nlohmann::json::array()},
+                     {"matmul", flags.matmul}};
   std::printf("%s; LibTorch %s; %s\n\n", CpuName().c_str(), TORCH_VERSION, BlasName().c_str());
   std::printf(
       "| family | side | threads | seconds, median | range | processor time | |\n|---|---|---|---|---|---|---|\n");
@@ -241,6 +243,7 @@ int main(int argc, char** argv) {
   app.add_option("--repetitions", flags.repetitions, "Steps that are timed");
   app.add_option("--threads", flags.threads, "Numbers of threads")->delimiter(',');
   app.add_option("--families", flags.families, "Families")->delimiter(',');
+  app.add_option("--matmul", flags.matmul, "Of our encoder's product: float32 or bfloat16");
   app.add_option("--json", flags.json, "Write the numbers to this file");
   app.add_option("--replay", flags.replay, "Print the losses of steps on the weights and batches of this file instead");
   app.add_flag("!--no-dense", flags.dense, "Leave the dense steps out");

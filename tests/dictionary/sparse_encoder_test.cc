@@ -1,5 +1,6 @@
 // Sparse encoding against the dense matrix of pre-activations in plain ATen. Rows, encoder and bias are small whole
-// numbers or their quarters, so that every sum is exact whatever its order, and ties are many.
+// numbers or their quarters, so that every sum is exact whatever its order (bfloat16 holds them too), and ties are
+// many.
 #include "server/dictionary/sparse_encoder.h"
 
 #include <ATen/ATen.h>
@@ -22,6 +23,8 @@ struct Sizes {
 };
 // One tile of rows or several, whole or not, of features too.
 const Sizes kSizes[] = {{1, 1, 1}, {3, 5, 7}, {17, 8, 561}, {130, 13, 1121}, {600, 3, 70}, {0, 4, 9}};
+
+const Matmul kMatmuls[] = {Matmul::kFull, Matmul::kBfloat16};
 
 class SparseEncoderTest : public testing::TestWithParam<std::tuple<Sizes, at::ScalarType>> {
  protected:
@@ -57,15 +60,18 @@ TEST_P(SparseEncoderTest, TopKKeepsTheLargestOfEachRow) {
   const int64_t features = encoder_.size(0);
   for (const int64_t k : {int64_t{0}, int64_t{1}, std::min<int64_t>(5, features), features}) {
     SCOPED_TRACE("k " + std::to_string(k));
-    ExpectEqual(EncodeTopK(rows_, encoder_, bias_, k), KeepWhere(dense_, Largest(dense_, k).logical_and(dense_ > 0)));
+    const SparseActivations expected = KeepWhere(dense_, Largest(dense_, k).logical_and(dense_ > 0));
+    for (const Matmul matmul : kMatmuls) ExpectEqual(EncodeTopK(rows_, encoder_, bias_, k, matmul), expected);
   }
 }
 
 TEST_P(SparseEncoderTest, AboveKeepsWhatIsAboveItsBound) {
   // Equal to a pre-activation of the first row where there is one: not above.
   const at::Tensor bound = dense_.size(0) > 0 ? dense_[0] : bias_;
-  ExpectEqual(EncodeAbove(rows_, encoder_, bias_, bound), KeepWhere(dense_, dense_ > bound));
-  ExpectEqual(EncodeAbove(rows_, encoder_, bias_, at::zeros_like(bias_)), KeepWhere(dense_, dense_ > 0));
+  for (const Matmul matmul : kMatmuls) {
+    ExpectEqual(EncodeAbove(rows_, encoder_, bias_, bound, matmul), KeepWhere(dense_, dense_ > bound));
+    ExpectEqual(EncodeAbove(rows_, encoder_, bias_, at::zeros_like(bias_), matmul), KeepWhere(dense_, dense_ > 0));
+  }
 }
 
 TEST_P(SparseEncoderTest, BatchTopKKeepsTheLargestOfAll) {
@@ -73,7 +79,8 @@ TEST_P(SparseEncoderTest, BatchTopKKeepsTheLargestOfAll) {
     if (count > dense_.numel()) continue;
     SCOPED_TRACE("count " + std::to_string(count));
     const at::Tensor kept = Largest(dense_.reshape({1, -1}), count).reshape(dense_.sizes());
-    ExpectEqual(EncodeBatchTopK(rows_, encoder_, bias_, count), KeepWhere(dense_, kept.logical_and(dense_ > 0)));
+    const SparseActivations expected = KeepWhere(dense_, kept.logical_and(dense_ > 0));
+    for (const Matmul matmul : kMatmuls) ExpectEqual(EncodeBatchTopK(rows_, encoder_, bias_, count, matmul), expected);
   }
 }
 
@@ -81,11 +88,15 @@ TEST_P(SparseEncoderTest, ThreadsChangeNothing) {
   const int threads = at::get_num_threads();
   const at::Tensor rows = rows_ / 3, encoder = encoder_ / 7;
   at::set_num_threads(1);
-  const SparseActivations one = EncodeTopK(rows, encoder, bias_, encoder.size(0) / 2);
-  at::set_num_threads(2);
-  const SparseActivations two = EncodeTopK(rows, encoder, bias_, encoder.size(0) / 2);
-  at::set_num_threads(threads);
-  ExpectEqual(one, two);
+  for (const Matmul matmul : kMatmuls) {
+    const at::Tensor left = Operand(matmul, rows), right = Operand(matmul, encoder);
+    at::set_num_threads(1);
+    const SparseActivations one = EncodeTopK(left, right, bias_, encoder.size(0) / 2, matmul);
+    at::set_num_threads(2);
+    const SparseActivations two = EncodeTopK(left, right, bias_, encoder.size(0) / 2, matmul);
+    at::set_num_threads(threads);
+    ExpectEqual(one, two);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Sizes, SparseEncoderTest,

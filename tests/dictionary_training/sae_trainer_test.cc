@@ -7,9 +7,15 @@
 
 #include <cmath>
 #include <limits>
+#include <memory>
+#include <utility>
 #include <vector>
 
 #include "server/artifact/safetensors.h"
+#include "server/dictionary/training/codebook_objective.h"
+#include "server/dictionary/training/gated_recipes.h"
+#include "server/dictionary/training/jumprelu_recipes.h"
+#include "server/dictionary/training/relu_recipes.h"
 #include "server/dictionary/training/topk_recipes.h"
 #include "tests/dictionary/random_tensors.h"
 #include "tests/support/golden.h"
@@ -124,6 +130,34 @@ TEST(SaeTrainer, BatchThatIsNotFiniteIsRefusedAndChangesNothing) {
   for (const auto& [name, tensor] : trainer.State()) EXPECT_TRUE(at::equal(tensor, before.at(name))) << name;
 }
 
+// Its loss is 0, and the slope of a square root there is not a number.
+class RootOfNothing final : public Objective {
+ public:
+  int64_t input_dim() const override { return 6; }
+  int64_t output_dim() const override { return 6; }
+  int64_t feature_count() const override { return 4; }
+  Parameters Initialise(uint64_t) const override { return {{kDecoder, at::ones({4, 6}, at::kDouble)}}; }
+  DifferentiableLoss Loss(const Parameters& p, const ObjectiveState& state, const TrainingRows&,
+                          const TrainingContext&) const override {
+    const at::Tensor& decoder = p.at(kDecoder);
+    return {(decoder - decoder.detach()).abs().sqrt().sum(), {}, {}, state};
+  }
+  DictionaryWeights Export(const Parameters&, const ObjectiveState&) const override { return {}; }
+};
+
+TEST(SaeTrainer, GradientThatIsNotFiniteIsRefusedToo) {
+  SaeTrainerOptions options;
+  SaeTrainer trainer(std::make_shared<RootOfNothing>(), options);
+  try {
+    Train(trainer, at::ones({8, 6}));
+    FAIL() << "expected an error";
+  } catch (const DivergedError& error) {
+    EXPECT_THAT(error.what(), testing::HasSubstr("step 0: the summed gradient of decoder is "));
+  }
+  EXPECT_EQ(trainer.step_count(), 0);
+  EXPECT_TRUE(at::equal(trainer.parameters().at(kDecoder), at::ones({4, 6})));
+}
+
 TEST(SaeTrainer, ConstantBatchIsLearnedByTheBias) {
   SaeTrainer trainer = MakeTrainer(SmallRecipe());
   const SaeStep step = Train(trainer, at::full({8, 6}, 2.5));
@@ -142,6 +176,64 @@ TEST(SaeTrainer, MeanOfWeightsThatRestIsTheWeights) {
   for (const auto& [name, parameter] : trainer.parameters()) {
     EXPECT_TRUE(at::allclose(means.at(name), parameter, 1e-6, 1e-7)) << name;
   }
+}
+
+// Steps of every family, each from the same weights: within the rounding of the encoder's operands (2^-9 of each), and
+// not without.
+TEST(SaeTrainer, Bfloat16StepsAreCloseToThoseOfFloat32) {
+  const ReluRecipe relu = DictionaryLearningStandard(24, 60);
+  const GatedRecipe gated = DictionaryLearningGated(24, 60);
+  const JumpReluRecipe jumprelu = DictionaryLearningJumpRelu(24, 60);
+  TopKRecipe topk = DictionaryLearningTopK(24, 60), batch = DictionaryLearningBatchTopK(24, 60);
+  topk.objective.selection.k = batch.objective.selection.k = 6;
+  const std::vector<std::pair<std::shared_ptr<const Objective>, SaeTrainerOptions>> trainings{
+      {std::make_shared<ReluObjective>(relu.objective), relu.loop},
+      {std::make_shared<GatedObjective>(gated.objective), gated.loop},
+      {std::make_shared<JumpReluObjective>(jumprelu.objective), jumprelu.loop},
+      {std::make_shared<TopKObjective>(topk.objective), topk.loop},
+      {std::make_shared<TopKObjective>(batch.objective), batch.loop}};
+  const at::Tensor rows = RandomTensors(6).Normal({300, 24}, at::kFloat);
+  for (size_t i = 0; i < trainings.size(); ++i) {
+    SCOPED_TRACE(i);
+    auto [objective, options] = trainings[i];
+    options.schedule = {};
+    options.schedule.peak = 1e-3;
+    options.sparsity_warmup_steps = 0;
+    SaeTrainer full(objective, options);
+    options.matmul = Matmul::kBfloat16;
+    SaeTrainer half(objective, options);
+    for (int step = 0; step < 5; ++step) {
+      half.Restore(full.State());
+      const SaeStep expected = Train(full, rows), actual = Train(half, rows);
+      EXPECT_NEAR(actual.loss, expected.loss, 1e-2 * expected.loss);
+      EXPECT_NEAR(actual.l0, expected.l0, 0.03 * expected.l0);
+      EXPECT_NE(actual.loss, expected.loss);
+    }
+    // Parameters are not rounded.
+    const at::Tensor& encoder = half.parameters().at(kEncoder);
+    EXPECT_EQ(encoder.scalar_type(), at::kFloat);
+    EXPECT_FALSE(at::equal(encoder, Operand(Matmul::kBfloat16, encoder)));
+    EXPECT_LT((encoder - full.parameters().at(kEncoder)).norm().item<double>(), 0.02 * encoder.norm().item<double>());
+  }
+}
+
+TEST(SaeTrainer, Bfloat16WantsFloat32AndAnEncoder) {
+  TopKRecipe recipe = SmallRecipe();
+  recipe.loop.matmul = Matmul::kBfloat16;
+  recipe.loop.dtype = at::kDouble;
+  try {
+    MakeTrainer(recipe);
+    FAIL() << "expected an error";
+  } catch (const c10::ValueError& error) {
+    EXPECT_THAT(error.what(), testing::HasSubstr("matmul is bfloat16 and dtype Double, expected Float"));
+  }
+  CodebookOptions codebook;
+  codebook.width = 6;
+  codebook.code_count = 8;
+  codebook.k = 2;
+  SaeTrainerOptions options;
+  options.matmul = Matmul::kBfloat16;
+  EXPECT_THROW(SaeTrainer(std::make_shared<CodebookObjective>(codebook), options), c10::ValueError);
 }
 
 TEST(SaeTrainer, OptionsOutOfRangeAreRefused) {

@@ -14,15 +14,16 @@ namespace {
 constexpr int64_t kWidth = 12, kFeatures = 40, kRows = 30;
 
 // Both paths at parameters of norm about 1 that are moved away from where a training starts.
-void ExpectPathsAgree(const Objective& objective) {
+void ExpectPathsAgree(const Objective& objective, Matmul matmul) {
   RandomTensors random(7);
   Parameters parameters = objective.Initialise(5);
   for (auto& [name, parameter] : parameters) parameter = parameter + 0.1 * random.Normal(parameter.sizes());
+  parameters[kEncoder] = Operand(matmul, parameters[kEncoder]);
   const at::Tensor x = random.Normal({kRows, objective.input_dim()});
   ObjectiveState state = objective.InitialState();
   // A third of the features is past any window.
   state[kSinceFired] = (at::arange(objective.feature_count()) % 3 == 0).to(at::kLong) * 20'000'000;
-  const TrainingContext context{2, 0.5};
+  const TrainingContext context{2, 0.5, matmul};
   const Evaluation expected = Differentiate(objective, parameters, state, {x, x}, context);
   const Evaluation actual = objective.Evaluate(parameters, state, {x, x}, context);
   EXPECT_NEAR(actual.loss, expected.loss, 1e-12 * std::abs(expected.loss));
@@ -38,6 +39,11 @@ void ExpectPathsAgree(const Objective& objective) {
   EXPECT_EQ(actual.figures.active_entries, expected.figures.active_entries);
   EXPECT_EQ(actual.figures.dead_feature_count, expected.figures.dead_feature_count);
   EXPECT_TRUE(at::equal(actual.next_state.at(kFireCount), expected.next_state.at(kFireCount)));
+}
+
+void ExpectPathsAgree(const Objective& objective) {
+  ExpectPathsAgree(objective, Matmul::kFull);
+  ExpectPathsAgree(objective, Matmul::kBfloat16);
 }
 
 struct ReluCase {

@@ -13,7 +13,8 @@ from lifescope import BIN, Client, Server, clean_environment, home_of_its_own, l
 FAMILY = """
 steps: 600 batch_rows: 256 buffer_rows: 4000 checkpoint_interval: 25
 dictionaries { name: "topk" reads: "blocks.1.hook_resid_post" features: 64 k: 4 }
-dictionaries { name: "batchtopk" base: "dictionary_learning/batchtopk" features: 64 k: 4 seed: 3 }
+dictionaries { name: "batchtopk" base: "dictionary_learning/batchtopk" features: 64 k: 4 seed: 3
+               matmul: "bfloat16" }
 dictionaries { name: "relu" base: "dictionary_learning/standard" features: 64 sparsity_coefficient: 0.05 }
 dictionaries { name: "p_anneal" base: "dictionary_learning/p_anneal" features: 64 }
 dictionaries { name: "jumprelu" base: "dictionary_learning/jumprelu" features: 64 target_l0: 6 }
@@ -148,16 +149,18 @@ class TrainSaeTest(unittest.TestCase):
                    "--shard-rows", 2000)
         self.assertEqual(len(list((self.home / "activations/resid").glob("shard-*.safetensors"))), 3)
         said = lifescoped("train-sae", "--home", self.home, "--activations", "resid", "--name", "of-shards", "--features",
-                          32, "--k", 4, "--steps", 40, "--batch", 256)
+                          32, "--k", 4, "--steps", 40, "--batch", 256, "--set", 'matmul="bfloat16"')
         self.assertIn("epochs of 5000 rows", said)
         training = json.loads((self.dictionary("of-shards") / "training.json").read_text())
         self.assertEqual(training["origin"]["activations"], "resid")
         self.assertEqual(training["origin"]["corpus"], "demo")
+        self.assertIn('matmul: "bfloat16"', training["recipe"])
 
     def test_what_a_recipe_does_not_have_is_refused_before_training(self):
         for more, message in ((["--set", "bandwidth=0.1"], "recipe 'dictionary_learning/topk' has no bandwidth"),
                               (["--base", "nobody/sae"], "no recipe 'nobody/sae'; there are dictionary_learning/topk"),
                               (["--set", "normalisation: \"x\""], "expected FIELD=VALUE"),
+                              (["--set", 'matmul="half"'], "matmul is 'half', expected float32 or bfloat16"),
                               (["--k", 1000], "k is 1000, expected above 0 and at most feature_count, 512"),
                               (["--hook", "blocks.9.hook_resid_post"], "blocks.9.hook_resid_post")):
             with self.subTest(message), self.assertRaisesRegex(AssertionError, message.replace("(", r"\(")):

@@ -43,7 +43,7 @@ Parameters CrosscoderObjective::Initialise(uint64_t seed) const {
 
 DifferentiableLoss CrosscoderObjective::Loss(const Parameters& p, const ObjectiveState& state, const TrainingRows& rows,
                                              const TrainingContext& context) const {
-  const at::Tensor& x = rows.input;
+  const at::Tensor x = Operand(context.matmul, rows.input);
   const at::Tensor acts = at::relu(at::addmm(p.at(kEncoderBias), x, p.at(kEncoder).t()));
   const at::Tensor error = rows.target - at::addmm(p.at(kDecoderBias), acts, p.at(kDecoder));
   const at::Tensor mse = error.square().sum(1).mean();
@@ -60,13 +60,13 @@ DifferentiableLoss CrosscoderObjective::Loss(const Parameters& p, const Objectiv
 
 Evaluation CrosscoderObjective::Evaluate(const Parameters& p, const ObjectiveState& state, const TrainingRows& rows,
                                          const TrainingContext& context) const {
-  const at::Tensor& x = rows.input;
-  if (!x.is_cpu()) return Differentiate(*this, p, state, rows, context);
+  if (!rows.input.is_cpu()) return Differentiate(*this, p, state, rows, context);
+  const at::Tensor x = Operand(context.matmul, rows.input);
   const at::Tensor& decoder = p.at(kDecoder);
   const double count = static_cast<double>(x.size(0));
   const double coefficient = options_.sparsity_coefficient * context.sparsity_scale;
   const SparseActivations active =
-      EncodeAbove(x, p.at(kEncoder), p.at(kEncoderBias), at::zeros_like(p.at(kEncoderBias)));
+      EncodeAbove(x, p.at(kEncoder), p.at(kEncoderBias), at::zeros_like(p.at(kEncoderBias)), context.matmul);
   const EntriesByFeature by_feature = GroupByFeature(active);
   const at::Tensor features = active.features.to(at::kLong);
   const at::Tensor error = rows.target - p.at(kDecoderBias) - SparseTimesDense(active, decoder);

@@ -53,7 +53,7 @@ AnnealedPenalty GatedObjective::PenaltyAt(const ObjectiveState& state) const {
 DifferentiableLoss GatedObjective::Loss(const Parameters& p, const ObjectiveState& state, const TrainingRows& rows,
                                         const TrainingContext& context) const {
   const at::Tensor &x = rows.input, &decoder = p.at(kDecoder), &decoder_bias = p.at(kDecoderBias);
-  const at::Tensor centred = options_.apply_b_dec_to_input ? x - decoder_bias : x;
+  const at::Tensor centred = Operand(context.matmul, options_.apply_b_dec_to_input ? x - decoder_bias : x);
   const at::Tensor product = at::mm(centred, p.at(kEncoder).t());
   const at::Tensor gate = at::relu(product + p.at(kGateBias));
   const at::Tensor magnitude = at::relu(product * p.at(kLogMagnitude).exp() + p.at(kMagnitudeBias));
@@ -91,10 +91,11 @@ Evaluation GatedObjective::Evaluate(const Parameters& p, const ObjectiveState& s
   const double count = static_cast<double>(x.size(0));
   const AnnealedPenalty now = PenaltyAt(state);
   const double coefficient = now.coefficient * context.sparsity_scale;
-  const at::Tensor centred = options_.apply_b_dec_to_input ? x - decoder_bias : x;
+  const at::Tensor centred = Operand(context.matmul, options_.apply_b_dec_to_input ? x - decoder_bias : x);
 
   // The entries whose gate is open, as gates and as activations; some of the latter are 0.
-  const SparseActivations gate = EncodeAbove(centred, encoder, p.at(kGateBias), at::zeros_like(p.at(kGateBias)));
+  const SparseActivations gate =
+      EncodeAbove(centred, encoder, p.at(kGateBias), at::zeros_like(p.at(kGateBias)), context.matmul);
   const EntriesByFeature by_feature = GroupByFeature(gate);
   const at::Tensor features = gate.features.to(at::kLong);
   const auto of_entries = [&](const at::Tensor& per_feature) { return per_feature.index_select(0, features); };

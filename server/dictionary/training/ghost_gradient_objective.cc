@@ -34,7 +34,8 @@ Parameters GhostGradientObjective::Initialise(uint64_t seed) const {
 
 DifferentiableLoss GhostGradientObjective::Loss(const Parameters& p, const ObjectiveState& state,
                                                 const TrainingRows& rows, const TrainingContext& context) const {
-  const at::Tensor pre = at::addmm(p.at(kEncoderBias), rows.input - p.at(kDecoderBias), p.at(kEncoder).t());
+  const at::Tensor pre =
+      at::addmm(p.at(kEncoderBias), Operand(context.matmul, rows.input - p.at(kDecoderBias)), p.at(kEncoder).t());
   const at::Tensor acts = at::relu(pre);
   const at::Tensor error = rows.target - at::addmm(p.at(kDecoderBias), acts, p.at(kDecoder));
   const at::Tensor scaled = error.square() / RowNorms(rows.target);

@@ -84,10 +84,11 @@ Evaluation JumpReluObjective::Evaluate(const Parameters& p, const ObjectiveState
   const at::Tensor &encoder = p.at(kEncoder), &decoder = p.at(kDecoder), &decoder_bias = p.at(kDecoderBias);
   const double count = static_cast<double>(x.size(0));
   const double coefficient = options_.sparsity_coefficient * context.sparsity_scale;
-  const at::Tensor centred = options_.apply_b_dec_to_input ? x - decoder_bias : x;
+  const at::Tensor centred = Operand(context.matmul, options_.apply_b_dec_to_input ? x - decoder_bias : x);
   const at::Tensor threshold = ThresholdOf(p.at(kThreshold));
 
-  const SparseActivations pre = EncodeAbove(centred, encoder, p.at(kEncoderBias), BoundOf(options_, threshold));
+  const SparseActivations pre =
+      EncodeAbove(centred, encoder, p.at(kEncoderBias), BoundOf(options_, threshold), context.matmul);
   const EntriesByFeature by_feature = GroupByFeature(pre);
   const at::Tensor features = pre.features.to(at::kLong), entry_threshold = threshold.index_select(0, features);
   const at::Tensor z = options_.rectify_first ? at::relu(pre.values) : pre.values;

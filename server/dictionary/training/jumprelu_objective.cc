@@ -55,7 +55,7 @@ at::Tensor JumpReluObjective::ThresholdOf(const at::Tensor& parameter) const {
 DifferentiableLoss JumpReluObjective::Loss(const Parameters& p, const ObjectiveState& state, const TrainingRows& rows,
                                            const TrainingContext& context) const {
   const at::Tensor &x = rows.input, &decoder = p.at(kDecoder);
-  const at::Tensor centred = options_.apply_b_dec_to_input ? x - p.at(kDecoderBias) : x;
+  const at::Tensor centred = Operand(context.matmul, options_.apply_b_dec_to_input ? x - p.at(kDecoderBias) : x);
   const at::Tensor threshold = ThresholdOf(p.at(kThreshold));
   const at::Tensor pre = at::addmm(p.at(kEncoderBias), centred, p.at(kEncoder).t());
   const at::Tensor z = options_.rectify_first ? at::relu(pre) : pre;

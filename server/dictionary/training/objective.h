@@ -13,6 +13,7 @@
 #include <map>
 #include <string>
 
+#include "server/dictionary/matmul.h"
 #include "server/dictionary/weights.h"
 
 namespace lifescope {
@@ -40,6 +41,8 @@ struct TrainingRows {
 struct TrainingContext {
   int64_t step = 0;           // from 0
   double sparsity_scale = 1;  // warm-up of the sparsity coefficient
+  // Of the encoder's product; kEncoder among the parameters is an operand already.
+  Matmul matmul = Matmul::kFull;
 };
 
 // Figures of one batch that every variant has.

@@ -74,7 +74,7 @@ DifferentiableLoss ReluObjective::Loss(const Parameters& p, const ObjectiveState
   const at::Tensor &x = rows.input, &decoder = DecoderOf(p);
   const RowWeights weights = WeightsOf(options_.scale, rows);
   const AnnealedPenalty now = PenaltyAt(state);
-  const at::Tensor centred = options_.apply_b_dec_to_input ? x - p.at(kDecoderBias) : x;
+  const at::Tensor centred = Operand(context.matmul, options_.apply_b_dec_to_input ? x - p.at(kDecoderBias) : x);
   const at::Tensor acts = at::relu(at::addmm(p.at(kEncoderBias), centred, p.at(kEncoder).t()));
   const at::Tensor error = rows.target - at::addmm(p.at(kDecoderBias), acts, decoder);
   const at::Tensor mse = (error.square().sum(1) * weights.error).mean();
@@ -106,9 +106,9 @@ Evaluation ReluObjective::Evaluate(const Parameters& p, const ObjectiveState& st
   const RowWeights weights = WeightsOf(options_.scale, rows);
   const AnnealedPenalty now = PenaltyAt(state);
   const double coefficient = now.coefficient * context.sparsity_scale;
-  const at::Tensor centred = options_.apply_b_dec_to_input ? x - decoder_bias : x;
+  const at::Tensor centred = Operand(context.matmul, options_.apply_b_dec_to_input ? x - decoder_bias : x);
   const SparseActivations active =
-      EncodeAbove(centred, encoder, p.at(kEncoderBias), at::zeros_like(p.at(kEncoderBias)));
+      EncodeAbove(centred, encoder, p.at(kEncoderBias), at::zeros_like(p.at(kEncoderBias)), context.matmul);
   const EntriesByFeature by_feature = GroupByFeature(active);
   const at::Tensor error = rows.target - decoder_bias - SparseTimesDense(active, decoder);
 

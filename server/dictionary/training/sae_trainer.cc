@@ -68,6 +68,12 @@ SaeTrainer::SaeTrainer(std::shared_ptr<const Objective> objective, const SaeTrai
   TORCH_CHECK_VALUE(parameters_.count(kDecoder) > 0 ||
                         (options_.constraint.normalise == Normalise::kNever && !options_.constraint.project_gradient),
                     "constraint: the objective has no parameter '", kDecoder, "' to constrain");
+  if (options_.matmul == Matmul::kBfloat16) {
+    TORCH_CHECK_VALUE(options_.dtype == at::kFloat, "matmul is bfloat16 and dtype ", options_.dtype,
+                      ", expected Float");
+    TORCH_CHECK_VALUE(parameters_.count(kEncoder) > 0, "matmul is bfloat16: the objective has no parameter '", kEncoder,
+                      "', expected matmul float32");
+  }
   if (!options_.resampling) return;
   CheckResampling(*options_.resampling);
   for (const char* name : {kEncoder, kEncoderBias, kDecoder}) {
@@ -100,8 +106,10 @@ SaeStep SaeTrainer::Step(const TrainingRows& given) {
     parameters[kDecoder] = parameters[kDecoder].clone();
     NormaliseRows(options_.constraint.norm_epsilon, parameters[kDecoder]);
   }
-  const TrainingContext context{step_, SparsityScaleAt(options_.sparsity_warmup_steps, step_)};
-  Evaluation evaluation = objective_->Evaluate(parameters, state_, rows, context);
+  const TrainingContext context{step_, SparsityScaleAt(options_.sparsity_warmup_steps, step_), options_.matmul};
+  Parameters operands = parameters;
+  if (options_.matmul != Matmul::kFull) operands[kEncoder] = Operand(options_.matmul, operands[kEncoder]);
+  Evaluation evaluation = objective_->Evaluate(operands, state_, rows, context);
   CheckIsFinite(evaluation, step_);
   parameters_ = std::move(parameters);
   state_ = std::move(evaluation.next_state);

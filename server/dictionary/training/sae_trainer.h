@@ -34,6 +34,10 @@ struct SaeTrainerOptions {
   int64_t sparsity_warmup_steps = 0;
   // Needs kEncoder, kEncoderBias and kDecoder among the parameters, and an objective that counts firing.
   std::optional<Resampling> resampling;
+  // Of the encoder's product, the one product of whole matrices in a step. kBfloat16 wants dtype kFloat and kEncoder
+  // among the parameters: the step is that of the rounded encoder, while parameters, moments and all other sums are
+  // float32.
+  Matmul matmul = Matmul::kFull;
   uint64_t seed = 0;
   at::ScalarType dtype = at::kFloat;
 };

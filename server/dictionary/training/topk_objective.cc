@@ -70,8 +70,8 @@ TopKObjective::TopKObjective(const TopKOptions& options) : options_(options) {
                     options.multi_topk_weight, ", expected 0 for a selection other than kRow");
 }
 
-at::Tensor TopKObjective::EncoderInput(const Parameters& p, const at::Tensor& input) const {
-  return centres_input() ? input - p.at(kDecoderBias) : input;
+at::Tensor TopKObjective::EncoderInput(const Parameters& p, const at::Tensor& input, Matmul matmul) const {
+  return Operand(matmul, centres_input() ? input - p.at(kDecoderBias) : input);
 }
 
 at::Tensor TopKObjective::EncoderBias(const Parameters& p) const {
@@ -124,7 +124,7 @@ at::Tensor TopKObjective::Advance(const SparseActivations& scores, const SparseA
 DifferentiableLoss TopKObjective::Loss(const Parameters& p, const ObjectiveState& state, const TrainingRows& rows,
                                        const TrainingContext& context) const {
   const at::Tensor &decoder = p.at(kDecoder), &decoder_bias = p.at(kDecoderBias);
-  const at::Tensor pre = at::addmm(EncoderBias(p), EncoderInput(p, rows.input), p.at(kEncoder).t());
+  const at::Tensor pre = at::addmm(EncoderBias(p), EncoderInput(p, rows.input, context.matmul), p.at(kEncoder).t());
   const at::Tensor norm = SelectionNorm(p);
   const at::Tensor scores = (norm.defined() ? pre * norm : pre).detach();
   const at::Tensor selected = SelectDense(options_.selection.over, KAt(options_.selection, context.step), scores);
@@ -162,9 +162,11 @@ Evaluation TopKObjective::Evaluate(const Parameters& p, const ObjectiveState& st
                                    const TrainingContext& context) const {
   if (!rows.input.is_cpu()) return Differentiate(*this, p, state, rows, context);
   const at::Tensor &encoder = p.at(kEncoder), &decoder = p.at(kDecoder), &decoder_bias = p.at(kDecoderBias);
-  const at::Tensor input = EncoderInput(p, rows.input), bias = EncoderBias(p), norm = SelectionNorm(p);
+  const at::Tensor input = EncoderInput(p, rows.input, context.matmul), bias = EncoderBias(p), norm = SelectionNorm(p);
   const at::Tensor score_encoder = norm.defined() ? encoder * norm.unsqueeze(1) : encoder;
   const at::Tensor score_bias = norm.defined() ? bias * norm : bias;
+  // Scores by norm are not products of rounded operands.
+  const Matmul matmul = norm.defined() ? Matmul::kFull : context.matmul;
   const auto to_pre_activations = [&norm](SparseActivations scores) {
     if (norm.defined()) scores.values = scores.values / norm.index_select(0, scores.features.to(at::kLong));
     return scores;
@@ -173,11 +175,11 @@ Evaluation TopKObjective::Evaluate(const Parameters& p, const ObjectiveState& st
   if (options_.has_skip) target -= rows.input.mm(p.at(kSkip).t());
 
   Evaluation result;
-  const SparseActivations scores =
-      SelectSparse(options_.selection.over, KAt(options_.selection, context.step), input, score_encoder, score_bias);
+  const SparseActivations scores = SelectSparse(options_.selection.over, KAt(options_.selection, context.step), input,
+                                                score_encoder, score_bias, matmul);
   const bool has_multi = options_.multi_topk_weight > 0;
   const SparseActivations more =
-      has_multi ? SelectSparse(Over::kRow, MultiTopK(context.step), input, score_encoder, score_bias) : scores;
+      has_multi ? SelectSparse(Over::kRow, MultiTopK(context.step), input, score_encoder, score_bias, matmul) : scores;
   const at::Tensor dead = Advance(scores, more, state, context.step, result.next_state);
   const Prefixes prefixes = PrefixesAt(options_.prefixes, options_.feature_count, context.step);
   const NestedErrors nested = ReconstructNested(to_pre_activations(scores), decoder, target, prefixes);

@@ -83,7 +83,7 @@ class TopKObjective final : public Objective {
  private:
   bool is_transcoder() const { return options_.output_dim > 0; }
   bool centres_input() const { return options_.apply_b_dec_to_input && !is_transcoder(); }
-  at::Tensor EncoderInput(const Parameters& parameters, const at::Tensor& input) const;
+  at::Tensor EncoderInput(const Parameters& parameters, const at::Tensor& input, Matmul matmul) const;
   at::Tensor EncoderBias(const Parameters& parameters) const;
   // Norms of decoder directions, as constants, when selection looks at them; else undefined.
   at::Tensor SelectionNorm(const Parameters& parameters) const;

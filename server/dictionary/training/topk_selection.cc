@@ -69,12 +69,12 @@ at::Tensor SelectDense(Over over, double k, const at::Tensor& scores) {
 }
 
 SparseActivations SelectSparse(Over over, double k, const at::Tensor& rows, const at::Tensor& encoder,
-                               const at::Tensor& bias) {
+                               const at::Tensor& bias, Matmul matmul) {
   switch (over) {
     case Over::kRow:
-      return EncodeTopK(rows, encoder, bias, static_cast<int64_t>(k));
+      return EncodeTopK(rows, encoder, bias, static_cast<int64_t>(k), matmul);
     case Over::kBatch:
-      return EncodeBatchTopK(rows, encoder, bias, static_cast<int64_t>(k * static_cast<double>(rows.size(0))));
+      return EncodeBatchTopK(rows, encoder, bias, static_cast<int64_t>(k * static_cast<double>(rows.size(0))), matmul);
     case Over::kGroups:
       break;
   }

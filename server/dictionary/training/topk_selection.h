@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "server/dictionary/dictionary.h"
+#include "server/dictionary/matmul.h"
 
 namespace lifescope {
 
@@ -37,9 +38,8 @@ double KAt(const TopKSelection& selection, int64_t step);
 at::Tensor SelectDense(TopKSelection::Over over, double k, const at::Tensor& scores);
 
 // The same without the matrix of all scores, <encoder[i], row> + bias[i]; values are scores, or 0 for those below. CPU
-// only; rows and encoder
-// are contiguous.
+// only; rows and encoder are contiguous; `matmul` as in sparse_encoder.h.
 SparseActivations SelectSparse(TopKSelection::Over over, double k, const at::Tensor& rows, const at::Tensor& encoder,
-                               const at::Tensor& bias);
+                               const at::Tensor& bias, Matmul matmul);
 
 }  // namespace lifescope

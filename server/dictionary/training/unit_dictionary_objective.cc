@@ -29,8 +29,9 @@ at::Tensor UnitDictionaryObjective::DictionaryOf(const Parameters& p) const {
 DifferentiableLoss UnitDictionaryObjective::Loss(const Parameters& p, const ObjectiveState& state,
                                                  const TrainingRows& rows, const TrainingContext& context) const {
   const at::Tensor dictionary = DictionaryOf(p);
-  const at::Tensor& encoder = options_.tied ? dictionary : p.at(kEncoder);
-  const at::Tensor acts = at::relu(at::addmm(p.at(kEncoderBias), rows.input, encoder.t()));
+  const at::Tensor encoder = Operand(context.matmul, options_.tied ? dictionary : p.at(kEncoder));
+  const at::Tensor input = Operand(context.matmul, rows.input);
+  const at::Tensor acts = at::relu(at::addmm(p.at(kEncoderBias), input, encoder.t()));
   const at::Tensor squared_error = (rows.target - acts.mm(dictionary)).square();
   const at::Tensor mse = squared_error.mean(), sparsity = acts.sum(1).mean(), bias_norm = p.at(kEncoderBias).norm();
 
