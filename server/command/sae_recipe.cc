@@ -47,6 +47,7 @@ SaePlan PlanOf(const v1::SaeRecipe& recipe, const v1::SaeDictionaryRecipe& dicti
   shape.feature_count = dictionary.features();
   shape.steps = recipe.steps();
   shape.batch_rows = recipe.batch_rows();
+  shape.seed = dictionary.seed();
   for (const std::string& name : dictionary.reads()) {
     plan.input_sites.push_back(SiteIndex(sites, name));
     shape.input_widths.push_back(sites[plan.input_sites.back()].width);
@@ -58,10 +59,12 @@ SaePlan PlanOf(const v1::SaeRecipe& recipe, const v1::SaeDictionaryRecipe& dicti
     plan.target_sites = {SiteIndex(sites, dictionary.predicts())};
     shape.output_dim = sites[plan.target_sites[0]].width;
   }
+  TORCH_CHECK_VALUE(plan.scale == ActivationScale::kNone || NormalisationOf(dictionary.base()) != "none",
+                    "normalisation is ", dictionary.normalisation(),
+                    ", expected none: a codebook normalises its rows itself");
   const DictionaryTraining training = MakeTraining(dictionary.base(), shape, SettingsOf(dictionary));
   plan.objective = training.objective;
   plan.options = training.loop;
-  plan.options.seed = dictionary.seed();
   plan.options.matmul = ParseMatmul(dictionary.matmul());
   return plan;
 }

@@ -45,13 +45,16 @@ SaeSession::SaeSession(std::shared_ptr<ActivationSource> source, std::vector<Sae
     first_column_.push_back(column);
     column += site.width;
   }
-  const at::Tensor rows = source_->Peek(options_.scale_rows);
+  const at::Tensor rows = source_->Peek(options_.buffer_rows);
   for (SaePlan& plan : plans) {
     const int64_t input = WidthOf(source_->sites(), plan.input_sites);
     const int64_t target = WidthOf(source_->sites(), plan.target_sites);
     TORCH_CHECK_VALUE(plan.objective->input_dim() == input && plan.objective->output_dim() == target, plan.name,
                       ": reads ", plan.objective->input_dim(), " and writes ", plan.objective->output_dim(),
                       " dimensions, expected those of its hook points, ", input, " and ", target);
+    TORCH_CHECK_VALUE(plan.scale != ActivationScale::kLayerNorm ||
+                          (plan.input_sites.size() == 1 && plan.target_sites == plan.input_sites),
+                      plan.name, ": normalisation is layer_norm, expected another for a crosscoder or transcoder");
     SaeTrainer trainer(plan.objective, plan.options);
     running_.push_back({std::move(plan), {}, std::move(trainer)});
     EstimateScales(running_.back(), rows);
@@ -70,13 +73,30 @@ void SaeSession::EstimateScales(Running& running, const at::Tensor& rows) const 
   running.scales = {estimate(running.plan.input_sites), estimate(running.plan.target_sites)};
 }
 
-at::Tensor SaeSession::Columns(const at::Tensor& rows, const std::vector<size_t>& sites,
+at::Tensor SaeSession::Columns(ActivationScale scale, const at::Tensor& rows, const std::vector<size_t>& sites,
                                const std::vector<double>& scales) const {
   std::vector<at::Tensor> columns;
   for (size_t i = 0; i < sites.size(); ++i) {
-    columns.push_back(rows.narrow(1, first_column_[sites[i]], source_->sites()[sites[i]].width) * scales[i]);
+    const at::Tensor site = rows.narrow(1, first_column_[sites[i]], source_->sites()[sites[i]].width);
+    columns.push_back(ScaleRows(scale, scales[i], site));
   }
   return columns.size() == 1 ? columns[0] : at::cat(columns, 1);
+}
+
+TrainingRows SaeSession::RowsOf(const Running& running, const at::Tensor& rows) const {
+  const SaePlan& plan = running.plan;
+  const at::Tensor input = Columns(plan.scale, rows, plan.input_sites, running.scales.input);
+  if (plan.target_sites == plan.input_sites) return {input, input};
+  return {input, Columns(plan.scale, rows, plan.target_sites, running.scales.target)};
+}
+
+int64_t SaeSession::Resample(Running& running, const at::Tensor& batch) {
+  if (!running.trainer.WantsResampling()) return 0;
+  // After a batch so many rows are held at least. More would be mixed anew for it, and all dictionaries would read
+  // other rows than without.
+  const int64_t held = options_.buffer_rows / 2 - options_.batch_rows;
+  const int64_t count = std::min(running.plan.options.resampling->rows, held);
+  return running.trainer.Resample(RowsOf(running, count > 0 ? source_->Peek(count) : batch));
 }
 
 std::vector<std::optional<SaeStep>> SaeSession::Step() {
@@ -86,13 +106,11 @@ std::vector<std::optional<SaeStep>> SaeSession::Step() {
   for (size_t i = 0; i < running_.size(); ++i) {
     Running& running = running_[i];
     if (running.stop) continue;
-    const SaePlan& plan = running.plan;
-    const at::Tensor input = Columns(rows, plan.input_sites, running.scales.input);
-    const at::Tensor target =
-        plan.target_sites == plan.input_sites ? input : Columns(rows, plan.target_sites, running.scales.target);
     try {
-      steps[i] = running.trainer.Step({input, target});
-      running.last_loss = steps[i]->loss;
+      SaeStep step = running.trainer.Step(RowsOf(running, rows));
+      step.resampled_feature_count += Resample(running, rows);
+      running.last_loss = step.loss;
+      steps[i] = std::move(step);
     } catch (const DivergedError&) {
       running.stop = SaeStop{step_, running.last_loss};
     }
@@ -116,6 +134,7 @@ DictionaryWeights SaeSession::Export(size_t index) const {
     }
   }
   DictionaryWeights weights = plan.objective->Export(parameters, running.trainer.state());
+  if (plan.scale == ActivationScale::kLayerNorm) weights.normalisation = Normalisation::kLayerNorm;
   if (plan.input_sites.size() == 1 && plan.target_sites == plan.input_sites) {
     weights = FoldInputScale(std::move(weights), running.scales.input[0], FeatureUnits::kOfRows);
   } else {

@@ -27,8 +27,9 @@ struct SaePlan {
 
 struct SaeSessionOptions {
   int64_t batch_rows = 1024;
-  // Rows from which the scales are estimated; at most what the source holds for shuffling.
-  int64_t scale_rows = 100'000;
+  // Rows that the source holds for shuffling: from them the scales are estimated, and from less than half of them
+  // features are resampled.
+  int64_t buffer_rows = 100'000;
 };
 
 // Where a dictionary was given up, because its training diverged.
@@ -73,7 +74,12 @@ class SaeSession {
     std::optional<SaeStop> stop = {};
   };
   void EstimateScales(Running& running, const at::Tensor& rows) const;
-  at::Tensor Columns(const at::Tensor& rows, const std::vector<size_t>& sites, const std::vector<double>& scales) const;
+  // What the plan's dictionary reads and is to reconstruct of rows of the source.
+  TrainingRows RowsOf(const Running& running, const at::Tensor& rows) const;
+  at::Tensor Columns(ActivationScale scale, const at::Tensor& rows, const std::vector<size_t>& sites,
+                     const std::vector<double>& scales) const;
+  // Lets dead features of one that wants it begin anew; returns how many did.
+  int64_t Resample(Running& running, const at::Tensor& batch);
 
   std::shared_ptr<ActivationSource> source_;
   SaeSessionOptions options_;

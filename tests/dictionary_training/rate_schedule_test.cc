@@ -5,11 +5,13 @@
 #include <c10/util/Exception.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "server/artifact/artifact.h"
+#include "server/dictionary/training/topk_recipes.h"
 #include "tests/support/golden.h"
 
 namespace lifescope {
@@ -89,6 +91,48 @@ TEST_F(GoldenSchedules, Crosscoder) {
   const double coefficient = golden["l1_coeff"];
   ExpectSteps(golden["l1"],
               [&](int64_t step) { return coefficient * SparsityScaleAt(schedule.total_steps / 20, step); });
+}
+
+TEST_F(GoldenSchedules, KOfDictionaryLearning) {
+  for (const auto& golden : json_["dl_k_anneal"]) {
+    SCOPED_TRACE(golden.dump());
+    TopKSelection selection = DictionaryLearningTopK(golden["activation_dim"], 256).objective.selection;
+    selection.k = golden["k"];
+    selection.anneal_steps = golden["k_anneal_steps"];
+    CheckSelection(selection, 256);
+    ExpectSteps(golden["k_after_update_step"], [&](int64_t step) { return KAt(selection, step); });
+  }
+}
+
+TEST_F(GoldenSchedules, KOfSparsify) {
+  ASSERT_EQ(json_["sparsify_k_decay"]["formula"],
+            "initial_k=min(num_latents, round(10*d_in)); k(step)=round(initial_k*(1-step/k_decay_steps)+"
+            "k*step/k_decay_steps), k from k_decay_steps on");
+  // That formula in Python, with halves in the first: 40 falls by 2.5 a step.
+  const auto expect = [&](int64_t input_dim, int64_t features, double k, int64_t steps, const nlohmann::json& values) {
+    TopKSelection selection = SparsifyTopK(input_dim, features).objective.selection;
+    selection.k = k;
+    selection.anneal_steps = steps;
+    CheckSelection(selection, features);
+    ExpectSteps(values, [&](int64_t step) { return KAt(selection, step); });
+  };
+  expect(4, 256, 10, 12, {40, 38, 35, 32, 30, 27, 25, 22, 20, 18, 15, 12, 10, 10});
+  expect(32, 64, 8, 7, {64, 56, 48, 40, 32, 24, 16, 8, 8});
+}
+
+TEST_F(GoldenSchedules, DefaultRates) {
+  for (const int64_t features : {512, 16'384, 131'072}) {
+    const auto expect = [&](const char* name, const TopKRecipe& recipe) {
+      // "2e-4/sqrt(... / 2^14)".
+      const std::string formula = json_["default_lr"][name];
+      ASSERT_NE(formula.find("/2^14)"), std::string::npos) << formula;
+      const double expected = std::stod(formula) / std::sqrt(static_cast<double>(features) / 16'384);
+      EXPECT_NEAR(recipe.loop.schedule.peak, expected, 1e-15 * expected) << name;
+    };
+    expect("dl_topk", DictionaryLearningTopK(64, features));
+    expect("sparsify_adam", SparsifyTopK(64, features));
+    expect("sparsify_signum", SparsifySignDescent(64, features));
+  }
 }
 
 TEST(RateSchedule, RisesLinearlyFromZeroThenFallsToZero) {

@@ -161,6 +161,29 @@ TEST(Resampling, TakesRowsOfTheCallersChoice) {
   EXPECT_TRUE((std::get<0>(similarity.max(1)) > 1 - 1e-5).all().item<bool>());
 }
 
+TEST(Resampling, EndsAfterSoManyTimesAndLeavesTheRowsToTheOwner) {
+  const Resampling resampling{Resampling::Rule::kSquaredLoss, /*every=*/3, /*dead_after=*/1, /*times=*/2, /*rows=*/50};
+  std::vector<int64_t> steps;
+  for (int64_t step = 0; step < 20; ++step) {
+    if (ResamplesAfter(resampling, step)) steps.push_back(step);
+  }
+  EXPECT_EQ(steps, (std::vector<int64_t>{3, 6}));
+  ReluRecipe recipe = BrickenStandard(8, 24);
+  recipe.loop.resampling = resampling;
+  SaeTrainer trainer(std::make_shared<ReluObjective>(recipe.objective), recipe.loop);
+  auto state = trainer.State();
+  state[kEncoderBias] = at::cat({at::zeros({4}), at::full({20}, -100.0)});
+  trainer.Restore(state);
+  EXPECT_FALSE(trainer.WantsResampling());
+  for (int64_t step = 0; step < 5; ++step) {
+    EXPECT_EQ(trainer.Step({Batch(step), Batch(step)}).resampled_feature_count, 0);
+    EXPECT_EQ(trainer.WantsResampling(), step == 3) << step;
+    if (step == 3) {
+      EXPECT_EQ(trainer.Resample({Batch(50), Batch(50)}), 20);
+    }
+  }
+}
+
 TEST(Resampling, IsRefusedWithoutADecoder) {
   ReluRecipe recipe = OpenAiRelu(8, 24);
   recipe.objective.tied = true;

@@ -143,6 +143,7 @@ FixtureCase Spf(const std::string& name, TopKRecipe recipe) {
   if (hyper.value("multi_topk", false)) recipe.objective.multi_topk_weight = 1.0 / 8;
   // The fixture's bias is its own.
   recipe.objective.bias_start = TopKOptions::BiasStart::kZero;
+  recipe.loop.schedule.warmup_steps = 0;
   FixtureCase result = CaseOf(fixture, name, kSparsify, recipe);
   result.terms = {{"reconstruction", "fvu"}, {"auxiliary", "auxk_loss"}};
   result.initial_state = {{kSinceFired, fixture.file().Read("in/num_tokens_since_fired0")}};

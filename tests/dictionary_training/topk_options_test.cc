@@ -210,16 +210,19 @@ TEST(TopKObjective, ExportOfBatchSelectionIsActiveFromTheThresholdUp) {
   EXPECT_EQ(active(threshold * (1 + 1e-9)), evaluation.figures.active_entries - 1);
 }
 
-TEST(TopKSelection, AnnealsAsDictionaryLearning) {
-  // Values of units/schedules.json, dl_k_anneal.
-  TopKSelection selection;
-  selection.k = 8;
-  selection.anneal_from = 32;
-  selection.anneal_steps = 5;
-  const std::vector<double> expected{32, 27, 22, 17, 12, 8, 8, 8};
-  for (size_t step = 0; step < expected.size(); ++step) {
-    EXPECT_EQ(KAt(selection, static_cast<int64_t>(step)), expected[step]) << step;
-  }
+TEST(TopKObjective, OfOpenAiStartsWithReconstructionsAsLongAsRows) {
+  TopKOptions options = OpenAiTopKByBatch(kWidth, kFeatures).objective;
+  options.selection.k = 4;
+  const TopKObjective objective(options);
+  const Parameters parameters = objective.Initialise(5);
+  const at::Tensor rows = RandomTensors(9).Directions(2000, kWidth);
+  const auto dictionary = MakeDictionary(objective.Export(parameters, objective.InitialState()), at::kDouble, at::kCPU);
+  const at::Tensor norms = dictionary->Decode(dictionary->Encode(rows), rows).norm(2, 1);
+  // The factor is from 256 rows: four standard deviations of their mean.
+  EXPECT_NEAR(norms.mean().item<double>(), 1, 4 * norms.std().item<double>() / std::sqrt(256.0));
+  const at::Tensor ratio = parameters.at(kDecoder) / parameters.at(kEncoder);
+  EXPECT_TRUE(at::allclose(ratio, ratio[0][0].expand_as(ratio)));
+  EXPECT_GT(std::abs(ratio[0][0].item<double>() - 1), 0.1);
 }
 
 TEST(InferenceThreshold, MeansOfRowMinimaSkipRowsWithoutEntries) {

@@ -18,12 +18,15 @@ dictionaries { name: "batchtopk" base: "dictionary_learning/batchtopk" features:
 dictionaries { name: "relu" base: "dictionary_learning/standard" features: 64 sparsity_coefficient: 0.05 }
 dictionaries { name: "p_anneal" base: "dictionary_learning/p_anneal" features: 64 }
 dictionaries { name: "jumprelu" base: "dictionary_learning/jumprelu" features: 64 target_l0: 6 }
+dictionaries { name: "resampled" base: "bricken/standard" features: 64 resample_rows: 1000 }
+dictionaries { name: "layer_norm" base: "openai/topk" features: 64 k: 4 }
+dictionaries { name: "codebook" base: "codebook_features/base" features: 64 k: 4 }
 dictionaries { name: "transcoder" base: "sparsify/skip_transcoder" features: 64 k: 4
                reads: "blocks.1.hook_resid_mid" predicts: "blocks.1.hook_mlp_out" }
 dictionaries { name: "crosscoder" base: "model_diff/crosscoder" features: 64 normalisation: "sqrt_width"
                reads: "blocks.0.hook_resid_post" reads: "blocks.1.hook_resid_post" }
 """
-NAMES = ("topk", "batchtopk", "relu", "p_anneal", "jumprelu", "transcoder", "crosscoder")
+NAMES = ("topk", "batchtopk", "relu", "p_anneal", "jumprelu", "resampled", "layer_norm", "codebook", "transcoder", "crosscoder")
 
 
 class TrainSaeTest(unittest.TestCase):
@@ -133,6 +136,9 @@ class TrainSaeTest(unittest.TestCase):
         card = lifescoped("evaluate", "--home", self.home, "--dictionary", "batchtopk", "--corpus", "demo", "--resamples",
                           20, "--max-persons", 12)
         self.assertLess(float(re.search(r"\n  l0 +(\S+)", card).group(1)), 8, "k is 4: the threshold of inference is set")
+        for name in ("layer_norm", "codebook"):
+            self.assertIn("fvu", lifescoped("evaluate", "--home", self.home, "--dictionary", name, "--corpus", "demo",
+                                            "--resamples", 20, "--max-persons", 12))
         with self.assertRaisesRegex(AssertionError, "a crosscoder over blocks.0"):
             lifescoped("evaluate", "--home", self.home, "--dictionary", "crosscoder", "--corpus", "demo")
         with Server(folder=self.home) as server:
@@ -158,7 +164,7 @@ class TrainSaeTest(unittest.TestCase):
 
     def test_what_a_recipe_does_not_have_is_refused_before_training(self):
         for more, message in ((["--set", "bandwidth=0.1"], "recipe 'dictionary_learning/topk' has no bandwidth"),
-                              (["--base", "nobody/sae"], "no recipe 'nobody/sae'; there are dictionary_learning/topk"),
+                              (["--base", "nobody/sae"], "no recipe 'nobody/sae'; there are bricken/standard"),
                               (["--set", "normalisation: \"x\""], "expected FIELD=VALUE"),
                               (["--set", 'matmul="half"'], "matmul is 'half', expected float32 or bfloat16"),
                               (["--k", 1000], "k is 1000, expected above 0 and at most feature_count, 512"),

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "server/dictionary/training/published_recipes.h"
 #include "server/dictionary/training/relu_objective.h"
 #include "server/training/activation_stream.h"
 #include "tests/support/golden.h"
@@ -18,7 +19,7 @@ class SaeSessionTest : public testing::Test {
   SaeSessionTest() : corpus_(MakeTinyCorpus(TemporaryFolder() + "/corpus", 25)) {
     model_ = std::make_shared<const Transformer>(TinyShape(), InitializeWeights(TinyShape(), 3, 1));
     options_.batch_rows = 64;
-    options_.scale_rows = 200;
+    options_.buffer_rows = 200;
   }
 
   std::shared_ptr<ActivationStream> Source() const {
@@ -113,6 +114,83 @@ TEST_F(SaeSessionTest, OneThatDivergesIsStoppedAndTheOthersGoOn) {
   EXPECT_EQ(steps[1]->loss, both.Step()[1]->loss);
   restored.Restore(before);
   EXPECT_FALSE(restored.stop(0));
+}
+
+// A recipe by its name, over the first site.
+SaePlan PlanOfRecipe(const std::string& base, const RecipeSettings& settings) {
+  TrainingShape shape;
+  shape.input_widths = {TinyShape().hidden_size};
+  shape.feature_count = 24;
+  shape.steps = 14;
+  shape.batch_rows = 64;
+  shape.seed = 5;
+  const DictionaryTraining training = MakeTraining(base, shape, settings);
+  SaePlan plan;
+  plan.name = base;
+  plan.objective = training.objective;
+  plan.options = training.loop;
+  plan.scale = ParseActivationScale(NormalisationOf(base));
+  plan.input_sites = plan.target_sites = {0};
+  return plan;
+}
+
+TEST_F(SaeSessionTest, ResamplingReadsAheadChangesNoOthersRowsAndResumesToTheBit) {
+  // With so high a rate and penalty features die within steps.
+  const auto plans = [&] {
+    return std::vector<SaePlan>{
+        PlanOfRecipe(
+            "bricken/standard",
+            {{"resample_every", 2}, {"resample_dead_after", 0}, {"learning_rate", 0.1}, {"sparsity_coefficient", 5}}),
+        Plan("b", {1}, 2)};
+  };
+  SaeSession session(Source(), plans(), options_), alone(Source(), {Plan("b", {1}, 2)}, options_);
+  SavedState middle;
+  int64_t resampled = 0;
+  for (int step = 0; step < 14; ++step) {
+    if (step == 5) middle = session.State();
+    const auto done = session.Step();
+    const bool may_resample = step % 2 == 0 && step > 0 && step <= 8;
+    EXPECT_TRUE(may_resample || done[0]->resampled_feature_count == 0) << step;
+    if (step > 4) resampled += done[0]->resampled_feature_count;
+    EXPECT_EQ(done[1]->loss, alone.Step()[0]->loss) << step;
+  }
+  EXPECT_GT(resampled, 0);
+  SaeSession restored(Source(), plans(), options_);
+  restored.Restore(middle);
+  for (int step = 5; step < 14; ++step) restored.Step();
+  const SavedState expected = session.State(), actual = restored.State();
+  ASSERT_EQ(expected.size(), actual.size());
+  for (const auto& [name, tensor] : expected) EXPECT_TRUE(at::equal(actual.at(name), tensor)) << name;
+}
+
+TEST_F(SaeSessionTest, LayerNormIsTheExportedDictionarysOwn) {
+  SaeSession session(Source(), {PlanOfRecipe("openai/topk", {{"k", 4}})}, options_);
+  for (int i = 0; i < 3; ++i) session.Step();
+  const DictionaryWeights weights = session.Export(0);
+  EXPECT_EQ(weights.normalisation, Normalisation::kLayerNorm);
+  const auto dictionary = MakeDictionary(weights, at::kDouble, at::kCPU);
+  const at::Tensor x = Source()->Next(50).to(at::kDouble).narrow(1, 0, TinyShape().hidden_size);
+  const at::Tensor mean = x.mean(1, true), deviation = x.std(1, /*unbiased=*/true, /*keepdim=*/true);
+  const at::Tensor rows = ScaleRows(ActivationScale::kLayerNorm, 1, x);
+  EXPECT_TRUE(at::allclose(rows, (x - mean) / (deviation + 1e-5)));
+  DictionaryWeights plain = weights;
+  plain.normalisation = Normalisation::kNone;
+  const auto inner = MakeDictionary(plain, at::kDouble, at::kCPU);
+  const at::Tensor acts = inner->Encode(rows);
+  EXPECT_TRUE(at::allclose(dictionary->Encode(x), acts, 1e-9, 1e-9));
+  EXPECT_TRUE(at::allclose(dictionary->Decode(acts, x), inner->Decode(acts, rows) * deviation + mean, 1e-9, 1e-9));
+  SaePlan both = Plan("both", {0, 1}, 1);
+  both.scale = ActivationScale::kLayerNorm;
+  EXPECT_THROW(SaeSession(Source(), {both}, options_), c10::ValueError);
+}
+
+TEST_F(SaeSessionTest, CodebookIsExportedAsItIs) {
+  SaeSession session(Source(), {PlanOfRecipe("codebook_features/aeloss", {{"k", 3}})}, options_);
+  for (int i = 0; i < 3; ++i) session.Step();
+  const DictionaryWeights weights = session.Export(0);
+  EXPECT_EQ(weights.architecture, "codebook");
+  EXPECT_TRUE(at::equal(weights.tensors.at("codes"),
+                        session.State().at("dictionary.codebook_features/aeloss." + std::string(kDecoder))));
 }
 
 // The exported dictionary reads raw activations; the trainer saw them times the scale.

@@ -19,6 +19,7 @@ at::Tensor GhostReconstruction(const at::Tensor& pre_activations, const at::Tens
 
 GhostGradientObjective::GhostGradientObjective(const GhostGradientOptions& options) : options_(options) {
   CheckWidths(options.input_dim, options.feature_count);
+  TORCH_CHECK_VALUE(options.output_dim >= 0, "output_dim is ", options.output_dim, ", expected 0 or more");
   TORCH_CHECK_VALUE(options.l1_coefficient >= 0, "l1_coefficient is ", options.l1_coefficient, ", expected 0 or more");
   TORCH_CHECK_VALUE(!options.dead.counts_batch_first,
                     "ghost gradients: dead.counts_batch_first is true, expected false");
@@ -26,16 +27,25 @@ GhostGradientObjective::GhostGradientObjective(const GhostGradientOptions& optio
 
 Parameters GhostGradientObjective::Initialise(uint64_t seed) const {
   const at::Tensor directions = RandomUnitRows(options_.feature_count, options_.input_dim, seed);
-  return {{kEncoder, directions},
-          {kEncoderBias, at::zeros({options_.feature_count}, at::kDouble)},
-          {kDecoder, directions},
-          {kDecoderBias, at::zeros({options_.input_dim}, at::kDouble)}};
+  Parameters parameters{{kEncoder, directions},
+                        {kEncoderBias, at::zeros({options_.feature_count}, at::kDouble)},
+                        {kDecoder, directions},
+                        {kDecoderBias, at::zeros({output_dim()}, at::kDouble)}};
+  if (is_transcoder()) {
+    parameters[kDecoder] = RandomUnitRows(options_.feature_count, options_.output_dim, ~seed);
+    parameters[kInputBias] = at::zeros({options_.input_dim}, at::kDouble);
+  }
+  return parameters;
+}
+
+const at::Tensor& GhostGradientObjective::InputBias(const Parameters& p) const {
+  return p.at(is_transcoder() ? kInputBias : kDecoderBias);
 }
 
 DifferentiableLoss GhostGradientObjective::Loss(const Parameters& p, const ObjectiveState& state,
                                                 const TrainingRows& rows, const TrainingContext& context) const {
   const at::Tensor pre =
-      at::addmm(p.at(kEncoderBias), Operand(context.matmul, rows.input - p.at(kDecoderBias)), p.at(kEncoder).t());
+      at::addmm(p.at(kEncoderBias), Operand(context.matmul, rows.input - InputBias(p)), p.at(kEncoder).t());
   const at::Tensor acts = at::relu(pre);
   const at::Tensor error = rows.target - at::addmm(p.at(kDecoderBias), acts, p.at(kDecoder));
   const at::Tensor scaled = error.square() / RowNorms(rows.target);
@@ -61,8 +71,9 @@ DifferentiableLoss GhostGradientObjective::Loss(const Parameters& p, const Objec
 }
 
 DictionaryWeights GhostGradientObjective::Export(const Parameters& p, const ObjectiveState&) const {
-  DictionaryWeights weights = ExportedMatrices("standard", p, /*apply_b_dec_to_input=*/true);
-  weights.tensors["b_enc"] = p.at(kEncoderBias).clone();
+  DictionaryWeights weights = ExportedMatrices("standard", p, /*apply_b_dec_to_input=*/!is_transcoder());
+  weights.tensors["b_enc"] =
+      is_transcoder() ? p.at(kEncoderBias) - p.at(kEncoder).mv(p.at(kInputBias)) : p.at(kEncoderBias).clone();
   return weights;
 }
 

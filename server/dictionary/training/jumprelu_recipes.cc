@@ -27,6 +27,12 @@ JumpReluRecipe GemmaScopeJumpRelu(int64_t input_dim, int64_t feature_count) {
   return recipe;
 }
 
+JumpReluRecipe DeepMindFrequency(int64_t input_dim, int64_t feature_count) {
+  JumpReluRecipe recipe = GemmaScopeJumpRelu(input_dim, feature_count);
+  recipe.objective.l0_penalty.shape = L0Penalty::Shape::kFrequencyQuadratic;
+  return recipe;
+}
+
 JumpReluRecipe DictionaryLearningJumpRelu(int64_t input_dim, int64_t feature_count) {
   JumpReluRecipe recipe = OfWidths(input_dim, feature_count);
   recipe.objective.threshold = JumpReluOptions::Threshold::kPlain;
@@ -50,6 +56,12 @@ JumpReluRecipe SaeLensJumpRelu(int64_t input_dim, int64_t feature_count) {
   recipe.objective.dead = {DeadRule::Unit::kSteps, 1000, false, false};
   recipe.loop.schedule.peak = 3e-4;
   recipe.loop.gradient_clip = 1;
+  return recipe;
+}
+
+JumpReluRecipe SaeLensJumpReluTanh(int64_t input_dim, int64_t feature_count) {
+  JumpReluRecipe recipe = SaeLensJumpRelu(input_dim, feature_count);
+  recipe.objective.sparsity = JumpReluOptions::Sparsity::kTanh;
   return recipe;
 }
 

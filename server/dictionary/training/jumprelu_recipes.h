@@ -18,11 +18,16 @@ struct JumpReluRecipe {
 // coefficients are 1e-5 to 1e-2 by site; batches have 4096 rows.
 JumpReluRecipe GemmaScopeJumpRelu(int64_t input_dim, int64_t feature_count);
 
+// Google DeepMind's follow-up to JumpReLU: Gemma Scope's training with a penalty that grows with the square of how
+// often a feature fires, L0Penalty::Shape::kFrequencyQuadratic.
+JumpReluRecipe DeepMindFrequency(int64_t input_dim, int64_t feature_count);
+
 // saprmarks/dictionary_learning, JumpReluTrainer: holds L0 at a target of 20.
 JumpReluRecipe DictionaryLearningJumpRelu(int64_t input_dim, int64_t feature_count);
 
-// SAELens 6, JumpReLUTrainingSAE with its step loss.
+// SAELens 6, JumpReLUTrainingSAE with its step loss, and with its tanh loss.
 JumpReluRecipe SaeLensJumpRelu(int64_t input_dim, int64_t feature_count);
+JumpReluRecipe SaeLensJumpReluTanh(int64_t input_dim, int64_t feature_count);
 
 // Anthropic's update of January 2025: tanh sparsity that rises over the whole training, a wide kernel that passes to
 // the input too, and a loss on pre-activations of all features. Its rows have a mean norm of sqrt(input_dim).

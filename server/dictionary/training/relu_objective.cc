@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <c10/util/Exception.h>
 
+#include "server/dictionary/geometric_median.h"
 #include "server/dictionary/sparse_encoder.h"
 #include "server/dictionary/training/exported_matrices.h"
 #include "server/dictionary/training/initial_directions.h"
@@ -58,6 +59,10 @@ ObjectiveState ReluObjective::InitialState() const {
   ObjectiveState state = Objective::InitialState();
   if (options_.annealing.updates > 0) AddPAnnealing(options_.annealing, options_.sparsity_coefficient, state);
   return state;
+}
+
+void ReluObjective::InitialiseFromRows(const TrainingRows& rows, Parameters& p) const {
+  if (options_.starts_at_median) p[kDecoderBias] = GeometricMedian(rows.target);
 }
 
 const at::Tensor& ReluObjective::DecoderOf(const Parameters& p) const {

@@ -32,6 +32,9 @@ struct ReluOptions {
   bool tied = false;
   // Biases of the encoder start uniform in -this to this: features whose bias starts low may stay silent.
   double initial_bias = 0;
+  // Whether the decoder bias starts at the geometric median of the first batch's targets (Bricken et al. 2023), or at
+  // 0.
+  bool starts_at_median = false;
   DeadRule dead;
 };
 
@@ -45,6 +48,7 @@ class ReluObjective final : public Objective {
   DictionaryWidths widths() const override { return {options_.input_dim, options_.input_dim, options_.feature_count}; }
   Parameters Initialise(uint64_t seed) const override;
   ObjectiveState InitialState() const override;
+  void InitialiseFromRows(const TrainingRows& rows, Parameters& parameters) const override;
   DifferentiableLoss Loss(const Parameters& parameters, const ObjectiveState& state, const TrainingRows& rows,
                           const TrainingContext& context) const override;
   Evaluation Evaluate(const Parameters& parameters, const ObjectiveState& state, const TrainingRows& rows,

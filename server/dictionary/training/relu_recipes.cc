@@ -26,11 +26,23 @@ ReluRecipe DictionaryLearning(int64_t input_dim, int64_t feature_count) {
 
 }  // namespace
 
+ReluRecipe BrickenStandard(int64_t input_dim, int64_t feature_count) {
+  ReluRecipe recipe = WithWidths(input_dim, feature_count);
+  recipe.objective.starts_at_median = true;
+  recipe.objective.dead = {DeadRule::Unit::kSteps, 12'500, false, true};
+  recipe.loop.schedule.peak = 1e-3;
+  recipe.loop.constraint = kUnitAfterUpdate;
+  recipe.loop.resampling = Resampling{Resampling::Rule::kSquaredLoss, /*every=*/25'000, /*dead_after=*/12'500,
+                                      /*times=*/4, /*rows=*/819'200};
+  return recipe;
+}
+
 ReluRecipe DictionaryLearningStandard(int64_t input_dim, int64_t feature_count) {
   ReluRecipe recipe = DictionaryLearning(input_dim, feature_count);
   recipe.loop.constraint = kUnitAfterUpdate;
   // As torch.nn.Linear starts the biases that the reference leaves alone.
   recipe.objective.initial_bias = 1 / std::sqrt(static_cast<double>(input_dim));
+  recipe.loop.resampling = Resampling{Resampling::Rule::kErrorNorm};
   return recipe;
 }
 
@@ -44,16 +56,25 @@ ReluRecipe DictionaryLearningApril(int64_t input_dim, int64_t feature_count) {
 ReluRecipe DictionaryLearningPAnneal(int64_t input_dim, int64_t feature_count) {
   ReluRecipe recipe = DictionaryLearningStandard(input_dim, feature_count);
   recipe.objective.annealing = {/*updates=*/10, /*start=*/15'000, /*end=*/30'000};
+  // The reference's resampling writes to copies here, and does nothing.
+  recipe.loop.resampling.reset();
   return recipe;
 }
 
 ReluRecipe SaeLensStandard(int64_t input_dim, int64_t feature_count) {
   ReluRecipe recipe = WithWidths(input_dim, feature_count);
   recipe.objective.sparsity_coefficient = 1;
+  recipe.objective.penalty.form = SparsityPenalty::Form::kNorm;
   recipe.objective.weight_by_decoder_norm = true;
   recipe.objective.dead = {DeadRule::Unit::kSteps, 1000, false, false};
   recipe.loop.schedule.peak = 3e-4;
   recipe.loop.gradient_clip = 1;
+  return recipe;
+}
+
+ReluRecipe AnthropicTanh(int64_t input_dim, int64_t feature_count) {
+  ReluRecipe recipe = DictionaryLearningApril(input_dim, feature_count);
+  recipe.objective.penalty.form = SparsityPenalty::Form::kTanh;
   return recipe;
 }
 
@@ -63,6 +84,8 @@ ReluRecipe AiSafetyFoundation(int64_t input_dim, int64_t feature_count) {
   recipe.objective.scale = LossScale::kMean;
   recipe.loop.schedule.peak = 1e-3;
   recipe.loop.constraint = kUnitAfterUpdate;
+  recipe.loop.resampling = BrickenStandard(input_dim, feature_count).loop.resampling;
+  recipe.loop.resampling->every = 0;
   return recipe;
 }
 
@@ -86,12 +109,24 @@ ReluRecipe OpenAiRelu(int64_t input_dim, int64_t feature_count) {
   return recipe;
 }
 
+ReluRecipe OpenAiReluTied(int64_t input_dim, int64_t feature_count) {
+  ReluRecipe recipe = OpenAiRelu(input_dim, feature_count);
+  recipe.objective.tied = true;
+  return recipe;
+}
+
 UnitDictionaryRecipe Cunningham(int64_t input_dim, int64_t feature_count) {
   UnitDictionaryRecipe recipe;
   recipe.objective.input_dim = input_dim;
   recipe.objective.feature_count = feature_count;
   recipe.objective.l1_coefficient = 1e-3;
   recipe.loop.schedule.peak = 1e-3;
+  return recipe;
+}
+
+UnitDictionaryRecipe CunninghamTied(int64_t input_dim, int64_t feature_count) {
+  UnitDictionaryRecipe recipe = Cunningham(input_dim, feature_count);
+  recipe.objective.tied = true;
   return recipe;
 }
 
@@ -103,6 +138,12 @@ GhostGradientRecipe TranscoderCircuitsGhost(int64_t input_dim, int64_t feature_c
   recipe.loop.schedule.peak = 4e-4;
   recipe.loop.schedule.warmup_steps = 5000;
   recipe.loop.constraint = kUnitAfterUpdate;
+  return recipe;
+}
+
+GhostGradientRecipe TranscoderCircuitsTranscoder(int64_t input_dim, int64_t output_dim, int64_t feature_count) {
+  GhostGradientRecipe recipe = TranscoderCircuitsGhost(input_dim, feature_count);
+  recipe.objective.output_dim = output_dim;
   return recipe;
 }
 

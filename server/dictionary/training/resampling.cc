@@ -18,6 +18,14 @@ void CheckResampling(const Resampling& resampling) {
   TORCH_CHECK_VALUE(resampling.every >= 0, "resampling every ", resampling.every, " steps, expected 0 or more");
   TORCH_CHECK_VALUE(resampling.dead_after >= 0, "resampling dead_after is ", resampling.dead_after,
                     ", expected 0 or more");
+  TORCH_CHECK_VALUE(resampling.times >= 0 && resampling.rows >= 0, "resampling ", resampling.times, " times from ",
+                    resampling.rows, " rows, expected 0 or more of each");
+}
+
+bool ResamplesAfter(const Resampling& resampling, int64_t step) {
+  const int64_t every = resampling.every;
+  if (every == 0 || step == 0 || step % every != 0) return false;
+  return resampling.times == 0 || step / every <= resampling.times;
 }
 
 at::Tensor ResamplingWeights(Resampling::Rule rule, const at::Tensor& squared_errors) {

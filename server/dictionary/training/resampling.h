@@ -21,15 +21,23 @@ struct Resampling {
     kErrorNorm,
   };
   Rule rule = Rule::kSquaredLoss;
-  // After the update of every step that is a multiple of it, from that step's batch. 0: only when Resample is called.
+  // After the update of every step that is a multiple of it. 0: only when Resample is called.
   int64_t every = 0;
   // Features are dead that have not fired for more than so long, in the unit in which the objective counts
   // (DeadRule::unit).
   int64_t dead_after = 12'500;
+  // How often. 0: without end.
+  int64_t times = 0;
+  // Rows from which the new directions are drawn, whoever owns the trainer brings them (SaeTrainer::WantsResampling).
+  // 0: those of the step's batch.
+  int64_t rows = 0;
 };
 
 // Throws c10::ValueError naming the field that is out of range.
 void CheckResampling(const Resampling& resampling);
+
+// Whether it is time after the update of `step`, from 0.
+bool ResamplesAfter(const Resampling& resampling, int64_t step);
 
 // How likely a row is drawn, from squared errors [rows] in the rule's measure; float64, not normalised.
 at::Tensor ResamplingWeights(Resampling::Rule rule, const at::Tensor& squared_errors);

@@ -4,6 +4,7 @@
 #include <c10/core/GradMode.h>
 #include <c10/util/Exception.h>
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 #include <vector>
@@ -115,7 +116,7 @@ SaeStep SaeTrainer::Step(const TrainingRows& given) {
   state_ = std::move(evaluation.next_state);
   Update(std::move(evaluation.gradients));
   const bool resamples =
-      options_.resampling && options_.resampling->every > 0 && context.step % options_.resampling->every == 0;
+      options_.resampling && options_.resampling->rows == 0 && ResamplesAfter(*options_.resampling, context.step);
   const int64_t resampled = resamples ? Resample(rows) : 0;
 
   const double count = static_cast<double>(rows.input.size(0));
@@ -136,11 +137,23 @@ int64_t SaeTrainer::Resample(const TrainingRows& given) {
   const at::Tensor dead = (state_.at(kSinceFired) > resampling.dead_after).nonzero().select(1, 0);
   if (dead.numel() == 0) return 0;
   const auto dictionary = MakeDictionary(objective_->Export(parameters_, state_), options_.dtype, rows.input.device());
-  const at::Tensor error = rows.target - dictionary->Decode(dictionary->Encode(rows.input), rows.input);
-  const at::Tensor weights = ResamplingWeights(resampling.rule, error.square().sum(1));
+  constexpr int64_t kRowsAtOnce = 1024;
+  std::vector<at::Tensor> squared_errors;
+  for (int64_t row = 0; row < rows.input.size(0); row += kRowsAtOnce) {
+    const int64_t count = std::min(kRowsAtOnce, rows.input.size(0) - row);
+    const at::Tensor x = rows.input.narrow(0, row, count);
+    const at::Tensor error = rows.target.narrow(0, row, count) - dictionary->Decode(dictionary->Encode(x), x);
+    squared_errors.push_back(error.square().sum(1));
+  }
+  const at::Tensor weights = ResamplingWeights(resampling.rule, at::cat(squared_errors));
   const at::Tensor drawn = DrawRows(weights, dead.numel(), options_.seed, step_);
   RestartFeatures(resampling.rule, dead, rows.input.index_select(0, drawn), parameters_, adam_);
   return drawn.numel();
+}
+
+bool SaeTrainer::WantsResampling() const {
+  return options_.resampling && options_.resampling->rows > 0 && step_ > 0 &&
+         ResamplesAfter(*options_.resampling, step_ - 1);
 }
 
 void SaeTrainer::Update(Parameters gradients) {

@@ -71,9 +71,11 @@ class SaeTrainer {
   int64_t step_count() const { return step_; }
 
   // Lets the features that are dead begin anew at badly reconstructed rows of these, and returns how many did; Step
-  // does so with its own rows where Resampling::every says. Bricken et al. draw from 819,200 rows after steps 25,000,
-  // 50,000, 75,000 and 100,000. Throws c10::ValueError, and changes nothing, without the option or for a wrong shape.
+  // does so with its own rows where Resampling says so. Throws c10::ValueError, and changes nothing, without the option
+  // or for a wrong shape.
   int64_t Resample(const TrainingRows& candidates);
+  // Whether Resample is to be called now, after a step, with Resampling::rows rows or as many as there are.
+  bool WantsResampling() const;
 
   // Everything that is needed to go on, as copies: parameters under their names, "<name>.first_moment",
   // "<name>.second_moment" and "<name>.step" of Adam, "<name>.average", "state.<name>" of the objective, and "step".

@@ -86,11 +86,19 @@ double TopKObjective::MultiTopK(int64_t step) const {
   return std::min(kMultiple * KAt(options_.selection, step), static_cast<double>(options_.feature_count));
 }
 
+double TopKObjective::ReconstructedNorm(const at::Tensor& directions, uint64_t seed) const {
+  constexpr int64_t kRows = 256;
+  const at::Tensor scores = RandomUnitRows(kRows, options_.input_dim, ~seed).mm(directions.t());
+  const at::Tensor selected = SelectDense(options_.selection.over, KAt(options_.selection, 0), scores);
+  return scores.relu().masked_fill(~selected, 0).mm(directions).norm(2, 1).mean().item<double>();
+}
+
 Parameters TopKObjective::Initialise(uint64_t seed) const {
   const int64_t features = options_.feature_count;
   const at::Tensor directions = RandomUnitRows(features, options_.input_dim, seed) * options_.initial_norm;
   Parameters parameters{{kEncoder, directions}, {kDecoderBias, at::zeros({output_dim()}, at::kDouble)}};
   parameters[kDecoder] = is_transcoder() ? at::zeros({features, output_dim()}, at::kDouble) : directions;
+  if (options_.rescales_encoder) parameters[kEncoder] = directions / ReconstructedNorm(directions, seed);
   if (options_.has_encoder_bias) parameters[kEncoderBias] = at::zeros({features}, at::kDouble);
   if (options_.has_skip) parameters[kSkip] = at::zeros({output_dim(), options_.input_dim}, at::kDouble);
   return parameters;

@@ -48,6 +48,9 @@ struct TopKOptions {
   // Norm of the initial directions. The encoder starts as the decoder's transpose; a transcoder's encoder has this
   // norm, and its decoder and skip start at 0.
   double initial_norm = 1;
+  // Whether the encoder starts divided by the mean norm of what the fresh dictionary makes of random rows of norm 1
+  // (OpenAI): reconstructions start as long as rows are.
+  bool rescales_encoder = false;
   // The decoder bias before the first step: of the targets of its batch. With one, a transcoder's encoder bias makes
   // the mean pre-activation of that batch 0.
   enum class BiasStart { kZero, kMean, kGeometricMedian };
@@ -88,6 +91,8 @@ class TopKObjective final : public Objective {
   // Norms of decoder directions, as constants, when selection looks at them; else undefined.
   at::Tensor SelectionNorm(const Parameters& parameters) const;
   double MultiTopK(int64_t step) const;
+  // Mean norm of the reconstructions of random rows of norm 1 by these directions, encoder and decoder.
+  double ReconstructedNorm(const at::Tensor& directions, uint64_t seed) const;
   // Threshold and counters of the next state: from the selected scores, and from those that count as fired. Returns the
   // dead features.
   at::Tensor Advance(const SparseActivations& scores, const SparseActivations& fired, const ObjectiveState& state,

@@ -32,7 +32,10 @@ TopKRecipe Sparsify(int64_t input_dim, int64_t feature_count) {
   objective.multi_topk_trains_encoder = false;
   objective.dead = {DeadRule::Unit::kRows, 10'000'000, false, false};
   objective.bias_start = TopKOptions::BiasStart::kMean;
+  objective.selection.anneal_from = static_cast<double>(std::min(10 * input_dim, feature_count));
+  objective.selection.anneals_to_nearest = true;
   recipe.loop.schedule.peak = ScaledRate(2e-4, feature_count);
+  recipe.loop.schedule.warmup_steps = 1000;
   return recipe;
 }
 
@@ -40,6 +43,7 @@ TopKRecipe Sparsify(int64_t input_dim, int64_t feature_count) {
 
 TopKRecipe DictionaryLearningTopK(int64_t input_dim, int64_t feature_count) {
   TopKRecipe recipe = Sized(input_dim, feature_count);
+  recipe.objective.selection.anneal_from = static_cast<double>(std::min(input_dim, feature_count));
   recipe.objective.dead = {DeadRule::Unit::kRows, 10'000'000, true, true};
   recipe.objective.bias_start = TopKOptions::BiasStart::kGeometricMedian;
   recipe.loop.schedule.peak = ScaledRate(2e-4, feature_count);
@@ -137,10 +141,9 @@ TopKRecipe BussmannMatryoshka(int64_t input_dim, int64_t feature_count, const st
   return recipe;
 }
 
-TopKRecipe NabeshimaMatryoshka(int64_t input_dim, int64_t feature_count, uint64_t seed) {
+TopKRecipe NabeshimaMatryoshka(int64_t input_dim, int64_t feature_count) {
   TopKRecipe recipe = BussmannBatchTopK(input_dim, feature_count);
   recipe.objective.prefixes.sampled_count = std::min<int64_t>(10, feature_count);
-  recipe.objective.prefixes.sampled_seed = seed;
   return recipe;
 }
 
@@ -154,10 +157,17 @@ TopKRecipe OpenAiTopK(int64_t input_dim, int64_t feature_count, double mean_squa
   objective.dead = {DeadRule::Unit::kRows, 10'000'000, false, true, true};
   objective.fires_above = 1e-3;
   objective.bias_start = TopKOptions::BiasStart::kGeometricMedian;
+  objective.rescales_encoder = true;
   recipe.loop.schedule.peak = 1e-4;
   recipe.loop.adam.epsilon = 6.25e-10;
   recipe.loop.average_decay = 0.999;
   recipe.loop.constraint = {Normalise::kBeforeUpdate, 0, true, 0};
+  return recipe;
+}
+
+TopKRecipe OpenAiTopKByBatch(int64_t input_dim, int64_t feature_count) {
+  TopKRecipe recipe = OpenAiTopK(input_dim, feature_count, /*mean_squared_deviation=*/1);
+  recipe.objective.scale = ErrorScale::kDeviation;
   return recipe;
 }
 
@@ -170,12 +180,18 @@ TopKRecipe SparsifyTopK(int64_t input_dim, int64_t feature_count) {
 TopKRecipe SparsifyGroupMax(int64_t input_dim, int64_t feature_count) {
   TopKRecipe recipe = SparsifyTopK(input_dim, feature_count);
   recipe.objective.selection.over = Over::kGroups;
+  recipe.objective.selection.anneal_from = 0;
+  return recipe;
+}
+
+TopKRecipe SparsifyTranscoder(int64_t input_dim, int64_t output_dim, int64_t feature_count) {
+  TopKRecipe recipe = Sparsify(input_dim, feature_count);
+  recipe.objective.output_dim = output_dim;
   return recipe;
 }
 
 TopKRecipe SparsifySkipTranscoder(int64_t input_dim, int64_t output_dim, int64_t feature_count) {
-  TopKRecipe recipe = Sparsify(input_dim, feature_count);
-  recipe.objective.output_dim = output_dim;
+  TopKRecipe recipe = SparsifyTranscoder(input_dim, output_dim, feature_count);
   recipe.objective.has_skip = true;
   return recipe;
 }

@@ -48,7 +48,8 @@ void CheckSelection(const TopKSelection& s, int64_t feature_count) {
 double KAt(const TopKSelection& s, int64_t step) {
   if (step >= s.anneal_steps) return s.k;
   const double share = static_cast<double>(step) / static_cast<double>(s.anneal_steps);
-  return std::floor(s.anneal_from * (1 - share) + s.k * share);
+  const double k = s.anneal_from * (1 - share) + s.k * share;
+  return s.anneals_to_nearest ? std::nearbyint(k) : std::floor(k);
 }
 
 at::Tensor SelectDense(Over over, double k, const at::Tensor& scores) {

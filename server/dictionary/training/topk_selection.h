@@ -24,9 +24,12 @@ struct TopKSelection {
   double k = 32;
   // Whether scores are pre-activations times the norm of the decoder direction (SAELens), or pre-activations alone.
   bool by_decoder_norm = false;
-  // k falls linearly from anneal_from at step 0 to k at step anneal_steps, rounded down. 0 steps: it does not.
+  // k falls linearly from anneal_from at step 0 to k at step anneal_steps: rounded down (dictionary_learning, where
+  // each value counts a step later), or to the nearest whole number, halves to the even one (sparsify). 0 steps: it
+  // does not.
   double anneal_from = 0;
   int64_t anneal_steps = 0;
+  bool anneals_to_nearest = false;
 };
 
 // Throws c10::ValueError naming the field that is out of range for so many features.
