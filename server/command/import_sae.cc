@@ -65,10 +65,7 @@ void ImportSae(const ImportSaeFlags& flags) {
   const DictionaryFormat format = flags.format == "auto" ? DetectFormat(flags.from) : ParseFormat(flags.format);
   const StoredDictionary stored = ImportDictionary(flags.from, format);
   const DictionaryInfo info = InfoOf(flags, stored.info);
-  // sparsify centres the input of autoencoders alone.
-  const bool is_transcoder = IsTranscoder(stored.weights, info) ||
-                             (format == DictionaryFormat::kSparsify && !stored.weights.apply_b_dec_to_input);
-  TORCH_CHECK_VALUE(!is_transcoder || !info.output_hook_point.empty(), flags.from,
+  TORCH_CHECK_VALUE(!IsTranscoder(stored.weights, info) || !info.output_hook_point.empty(), flags.from,
                     ": is a transcoder and names no hook point that it predicts; say which with --output-hook");
   CheckFits(flags, info, stored.weights);
   WriteSaeLens(folder, stored.weights, info);

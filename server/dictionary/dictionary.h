@@ -67,8 +67,10 @@ struct DictionaryInfo {
   std::string model;  // name of the model it was trained on
   // "blocks.1.hook_resid_post"; of a crosscoder several, joined by '+'.
   std::string hook_point;
-  // Of a transcoder, what it predicts: "blocks.1.hook_mlp_out". Empty: hook_point.
+  // Of a transcoder, what it predicts: "blocks.1.hook_mlp_out". Empty: hook_point, or not known.
   std::string output_hook_point = {};
+  // Whether the file calls it a transcoder; it may not say what it predicts.
+  bool is_called_transcoder = false;
 
   // Whether it reads several hook points, or several models.
   bool is_crosscoder() const { return hook_point.find('+') != std::string::npos; }
@@ -82,7 +84,7 @@ struct LoadedDictionary {
 
   // Whether it predicts another place than the one that it reads.
   bool is_transcoder() const {
-    return dictionary->output_dim() != dictionary->activation_dim() ||
+    return info.is_called_transcoder || dictionary->output_dim() != dictionary->activation_dim() ||
            !(info.output_hook_point.empty() || info.output_hook_point == info.hook_point);
   }
 };

@@ -5,10 +5,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "server/artifact/artifact.h"
 #include "server/dictionary/files/fold.h"
 #include "server/dictionary/files/format.h"
 #include "server/dictionary/files/saelens.h"
@@ -61,6 +65,21 @@ Outputs OutputsOf(const DictionaryWeights& weights, const at::Tensor& x) {
   const auto dictionary = MakeDictionary(weights, at::kDouble, at::kCPU);
   const at::Tensor acts = dictionary->Encode(x);
   return {acts, dictionary->Decode(acts, x)};
+}
+
+DictionaryWeights RandomWeights(const std::string& architecture) {
+  const std::map<std::string, std::vector<const char*>> features{{"standard", {"b_enc"}},
+                                                                 {"gated", {"b_gate", "b_mag", "r_mag"}},
+                                                                 {"jumprelu", {"b_enc", "threshold"}},
+                                                                 {"topk", {"b_enc"}}};
+  RandomTensors random(5);
+  DictionaryWeights weights{architecture, {}};
+  weights.tensors["W_enc"] = random.Normal({4, 8});
+  weights.tensors["W_dec"] = random.Normal({8, 4});
+  weights.tensors["b_dec"] = random.Normal({4});
+  for (const char* name : features.at(architecture)) weights.tensors[name] = random.Normal({8}) * 0.3;
+  if (architecture == "topk") weights.k = 3;
+  return weights;
 }
 
 class Exchange : public testing::TestWithParam<Case> {};
@@ -151,26 +170,63 @@ TEST(FileExport, AHomeKeepsWhatSaeLensHasNoNameFor) {
   FAIL() << "the golden data has no sparsify/skip_transcoder";
 }
 
+// Of equal widths, so that nothing but its name tells it from an autoencoder.
+TEST(FileImport, ATranscoderIsOneWhereItDoesNotSayOfWhat) {
+  DictionaryWeights weights = RandomWeights("standard");
+  weights.apply_b_dec_to_input = false;
+  const std::string folder = TemporaryFolder() + "/transcoder";
+  WriteSaeLens(folder, weights, {"base", "blocks.1.hook_resid_mid", "blocks.1.hook_mlp_out"});
+  nlohmann::json config = nlohmann::json::parse(ReadFile(folder + "/cfg.json"));
+  EXPECT_EQ(config["metadata"].erase("hook_name_out"), 1u);
+  WriteFileAtomically(folder + "/cfg.json", config.dump());
+  const StoredDictionary stored = ReadSaeLens(folder);
+  EXPECT_TRUE(stored.info.output_hook_point.empty());
+  EXPECT_TRUE(IsTranscoder(stored.weights, stored.info));
+  EXPECT_TRUE(LoadSaeLens(folder, at::kFloat, at::kCPU).is_transcoder());
+  config["architecture"] = "standard";
+  config.erase("d_out");
+  WriteFileAtomically(folder + "/cfg.json", config.dump());
+  EXPECT_FALSE(LoadSaeLens(folder, at::kFloat, at::kCPU).is_transcoder());
+}
+
+// As a home keeps what was trained.
+TEST(FileExport, TranscodersComeBackFromWhatCanHoldThem) {
+  const std::vector<std::pair<std::string, std::vector<std::string>>> holders{{"topk", {"sparsify"}},
+                                                                              {"standard", {"saelens", "gemma_scope"}},
+                                                                              {"gated", {"gemma_scope"}},
+                                                                              {"jumprelu", {"saelens", "gemma_scope"}}};
+  const DictionaryInfo info{"base", "blocks.1.hook_resid_mid", "blocks.1.hook_mlp_out"};
+  const at::Tensor x = RandomTensors(6).Normal({50, 4});
+  for (const auto& [architecture, formats] : holders) {
+    DictionaryWeights weights = RandomWeights(architecture);
+    weights.apply_b_dec_to_input = false;
+    const std::string home = TemporaryFolder();
+    WriteSaeLens(home + "/kept", weights, info);
+    const StoredDictionary kept = ReadSaeLens(home + "/kept");
+    for (const std::string& name : FormatNames()) {
+      SCOPED_TRACE(architecture + " as " + name);
+      const auto export_it = [&] { ExportDictionary(home + "/" + name, ParseFormat(name), kept.weights, kept.info); };
+      if (std::find(formats.begin(), formats.end(), name) == formats.end()) {
+        EXPECT_THROW(export_it(), c10::ValueError);
+        continue;
+      }
+      export_it();
+      const StoredDictionary again = ImportDictionary(home + "/" + name, ParseFormat(name));
+      EXPECT_EQ(again.info.is_called_transcoder, name != "gemma_scope") << "params.npz does not say";
+      const Outputs expected = OutputsOf(weights, x), actual = OutputsOf(again.weights, x);
+      // Gated is rewritten as jumprelu.
+      const double tolerance = architecture == "gated" ? 1e-12 : 0;
+      EXPECT_TRUE(at::allclose(actual.acts, expected.acts, 0, tolerance));
+      EXPECT_TRUE(at::allclose(actual.recon, expected.recon, 0, tolerance));
+    }
+  }
+}
+
 TEST(FileExport, NeverTouchesWhatIsThere) {
   const StoredDictionary stored = GoldenFiles().front().Read();
   const std::string folder = TemporaryFolder() + "/exported";
   ExportDictionary(folder, DictionaryFormat::kSaeLens, stored.weights, stored.info);
   EXPECT_THROW(ExportDictionary(folder, DictionaryFormat::kSaeLens, stored.weights, stored.info), c10::ValueError);
-}
-
-DictionaryWeights RandomWeights(const std::string& architecture) {
-  const std::map<std::string, std::vector<const char*>> features{{"standard", {"b_enc"}},
-                                                                 {"gated", {"b_gate", "b_mag", "r_mag"}},
-                                                                 {"jumprelu", {"b_enc", "threshold"}},
-                                                                 {"topk", {"b_enc"}}};
-  RandomTensors random(5);
-  DictionaryWeights weights{architecture, {}};
-  weights.tensors["W_enc"] = random.Normal({4, 8});
-  weights.tensors["W_dec"] = random.Normal({8, 4});
-  weights.tensors["b_dec"] = random.Normal({4});
-  for (const char* name : features.at(architecture)) weights.tensors[name] = random.Normal({8}) * 0.3;
-  if (architecture == "topk") weights.k = 3;
-  return weights;
 }
 
 class Folding : public testing::TestWithParam<std::string> {};

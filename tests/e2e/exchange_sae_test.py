@@ -67,6 +67,16 @@ class ExchangeSaeTest(unittest.TestCase):
         said = self.import_sae("again", to, *SPEC, "--output-hook", "blocks.1.hook_mlp_out")
         self.assertIn(f"from {HOOK} to blocks.1.hook_mlp_out of model demo", said)
 
+    def test_a_transcoder_of_equal_widths_must_say_what_it_predicts(self):
+        to, _ = self.export("demo-sae", "saelens")
+        config = json.loads((to / "cfg.json").read_text())
+        del config["rescale_acts_by_decoder_norm"]
+        config.update(architecture="topk_transcoder", d_out=config["d_in"], apply_b_dec_to_input=False)
+        (to / "cfg.json").write_text(json.dumps(config))
+        self.assertIn("say which with --output-hook", self.refusal(self.import_sae, "trans", to))
+        said = self.import_sae("trans", to, "--output-hook", "blocks.1.hook_mlp_out")
+        self.assertIn(f"from {HOOK} to blocks.1.hook_mlp_out of model demo", said)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -230,6 +230,7 @@ SaeLensConfig ReadNested(const Json& json, const std::string& path) {
     result.rescale_acts_by_decoder_norm = config.Bool("rescale_acts_by_decoder_norm");
   }
   result.info = ReadInfo(JsonObject(config.At("metadata"), path + ": metadata"));
+  result.info.is_called_transcoder = EndsWith(architecture, "transcoder");
   return result;
 }
 

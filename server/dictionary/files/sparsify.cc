@@ -58,7 +58,9 @@ StoredDictionary ReadSparsify(const std::string& folder) {
   if (config.has_skip) weights.tensors["W_skip"] = tensors.Take("W_skip", {config.d_in, config.d_in});
   tensors.CheckNoneLeft();
   CheckWeights(weights, file.path());
-  return {std::move(weights), {}, DigestOfFiles({config_path, file.path()})};
+  DictionaryInfo info;
+  info.is_called_transcoder = config.transcodes;
+  return {std::move(weights), info, DigestOfFiles({config_path, file.path()})};
 }
 
 void WriteSparsify(const std::string& folder, const DictionaryWeights& given, const DictionaryInfo& info) {

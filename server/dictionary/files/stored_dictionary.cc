@@ -35,7 +35,7 @@ at::ScalarType StoredDtype(const DictionaryWeights& weights) {
 
 bool IsTranscoder(const DictionaryWeights& weights, const DictionaryInfo& info) {
   const DictionaryWidths widths = WidthsOf(weights);
-  return weights.tensors.count("W_skip") > 0 || widths.output != widths.input ||
+  return info.is_called_transcoder || weights.tensors.count("W_skip") > 0 || widths.output != widths.input ||
          !(info.output_hook_point.empty() || info.output_hook_point == info.hook_point);
 }
 

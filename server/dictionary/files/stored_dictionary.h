@@ -31,7 +31,7 @@ at::Tensor Widen(const at::Tensor& tensor);
 // The dtype in which weights are written: Double when a tensor of them is, else Float.
 at::ScalarType StoredDtype(const DictionaryWeights& weights);
 
-// Whether it predicts something else than what it reads.
+// Whether it predicts something else than what it reads, or its file says so.
 bool IsTranscoder(const DictionaryWeights& weights, const DictionaryInfo& info);
 
 }  // namespace lifescope
