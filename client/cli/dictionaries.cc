@@ -12,7 +12,8 @@ struct DictionariesOptions {};
 
 void Define(CLI::App& verb, DictionariesOptions&) {
   verb.footer(R"(Examples:
-  lifescope dictionaries                             sparse autoencoders: where they read, how many features
+  lifescope dictionaries                             sparse autoencoders and transcoders: where they read, what
+                                                     they predict, how many features
   lifescope dictionaries --output json | jq -r '.dictionaries[].name')");
 }
 
@@ -25,12 +26,15 @@ absl::Status RunDictionaries(const DictionariesOptions&, Session& session) {
   Table table({{"dictionary"},
                {"model"},
                {"hook point"},
+               {"predicts"},
                {"kind"},
                {"width", Align::kRight},
                {"features", Align::kRight},
                {"digest"}});
   for (const v1::Dictionary& dictionary : found->dictionaries()) {
+    const char* unnamed = dictionary.is_transcoder() ? "not said" : "the same";
     table.Add({Text(dictionary.name(), Style::kBold), dictionary.model(), dictionary.hook_point(),
+               dictionary.output_hook_point().empty() ? unnamed : dictionary.output_hook_point(),
                dictionary.architecture(), absl::StrCat(dictionary.activation_dim()),
                FormatCount(dictionary.feature_count()), Text(ShortDigest(dictionary.digest()), Style::kDim)});
   }

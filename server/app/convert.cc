@@ -92,6 +92,8 @@ void ToMessage(const DictionaryArtifact& dictionary, v1::Dictionary& message) {
   message.set_architecture(dictionary.dictionary->architecture());
   message.set_activation_dim(static_cast<int32_t>(dictionary.dictionary->activation_dim()));
   message.set_feature_count(static_cast<int32_t>(dictionary.dictionary->feature_count()));
+  message.set_output_hook_point(dictionary.output_hook_point);
+  message.set_is_transcoder(dictionary.is_transcoder);
 }
 
 void ToMessage(const HeadArtifact& head, v1::Head& message) {

@@ -78,7 +78,8 @@ std::optional<DictionaryArtifact> LoadDictionaryArtifact(const std::string& fold
                             std::move(audit),
                             loaded.info.model,
                             HookPoint::Parse(loaded.info.hook_point),
-                            loaded.is_transcoder()};
+                            loaded.is_transcoder(),
+                            loaded.is_transcoder() ? loaded.info.output_hook_point : std::string()};
 }
 
 HeadArtifact LoadHeadArtifact(const std::string& folder, const std::string& name,

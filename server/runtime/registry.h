@@ -29,8 +29,10 @@ struct DictionaryArtifact {
   std::function<std::shared_ptr<const Dictionary>()> audit_dictionary;
   std::string model;  // name, from its file
   HookPoint hook_point;
-  // Reads at hook_point and predicts another place.
+  // Reads at hook_point and predicts another place: output_hook_point, "blocks.1.hook_mlp_out"; empty where its file
+  // does not say, and where it is none.
   bool is_transcoder = false;
+  std::string output_hook_point = {};
 };
 
 struct HeadArtifact {
