@@ -141,6 +141,11 @@ void AddCardSectionOptions(CLI::App& verb, CardSectionFlags& flags) {
 }
 
 void AddCardSections(const CardSectionFlags& flags, const EvaluationFlags& evaluation, DictionaryCard* card) {
+  if (!card->evaluation.sites.empty()) {
+    card->sections.push_back({"probes, absorption and geometry", {}});
+    card->sections.back().note = "not measured: they are of one hook point, and a crosscoder has several";
+    return;
+  }
   const OpenedScan scan = OpenScan(evaluation.home, card->dictionary.name, card->corpus.name);
   if (flags.concept_rows > 0) {
     const std::string stage = absl::StrCat("probe ", card->dictionary.name);

@@ -38,14 +38,17 @@ at::Tensor LivingDirections(const CompareFlags& flags, const DictionaryCard& car
   return directions.index_select(0, card.evaluation.densities.gt(0).nonzero().squeeze(1));
 }
 
-// Of the dictionaries that read the first one's activations; both must have features that fire.
+// Of the dictionaries whose directions are those of the first one's hook points; both must have features that fire.
 std::vector<Similarity> SimilaritiesToFirst(const CompareFlags& flags, const std::vector<DictionaryCard>& cards) {
   constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
   std::vector<Similarity> similarities;
   const DictionaryCard& first = cards.front();
+  const auto written = [](const DictionaryCard& card) {
+    return card.output_hook_point.empty() ? card.hook_point : card.output_hook_point;
+  };
   const at::Tensor own = LivingDirections(flags, first);
   for (size_t i = 1; i < cards.size(); ++i) {
-    if (cards[i].hook_point != first.hook_point || cards[i].model.digest != first.model.digest) continue;
+    if (written(cards[i]) != written(first) || cards[i].model.digest != first.model.digest) continue;
     const at::Tensor other = LivingDirections(flags, cards[i]);
     if (own.size(0) == 0 || other.size(0) == 0) continue;
     const at::Tensor matched = GreedyMatchedCosines(own, other);
@@ -59,11 +62,20 @@ std::vector<Similarity> SimilaritiesToFirst(const CompareFlags& flags, const std
 }
 
 std::string Table(const std::vector<DictionaryCard>& cards) {
-  constexpr char kRow[] = "%-22s %-32s %-28s %8s %8s %24s %24s %24s %6s\n";
-  std::string table = absl::StrFormat(kRow, "dictionary", "kind", "hook point", "features", "L0", "FVU",
-                                      "loss recovered, zero", "loss recovered, mean", "alive");
+  const auto place = [](const DictionaryCard& card) {
+    return card.output_hook_point.empty() ? card.hook_point
+                                          : absl::StrCat(card.hook_point, " > ", card.output_hook_point);
+  };
+  int kind_width = 20, place_width = 28;
   for (const DictionaryCard& card : cards) {
-    absl::StrAppendFormat(&table, kRow, card.dictionary.name, card.kind, card.hook_point,
+    kind_width = std::max(kind_width, static_cast<int>(card.kind.size()));
+    place_width = std::max(place_width, static_cast<int>(place(card).size()));
+  }
+  constexpr char kRow[] = "%-22s %-*s %-*s %8s %8s %24s %24s %24s %6s\n";
+  std::string table = absl::StrFormat(kRow, "dictionary", kind_width, "kind", place_width, "hook point", "features",
+                                      "L0", "FVU", "loss recovered, zero", "loss recovered, mean", "alive");
+  for (const DictionaryCard& card : cards) {
+    absl::StrAppendFormat(&table, kRow, card.dictionary.name, kind_width, card.kind, place_width, place(card),
                           absl::StrCat(card.feature_count), NumberText(MetricOf(card, "l0").value, 2),
                           IntervalText(MetricOf(card, "fvu")), IntervalText(MetricOf(card, "loss_recovered_zero")),
                           IntervalText(MetricOf(card, "loss_recovered_mean")),
@@ -132,17 +144,18 @@ void Compare(const CompareFlags& flags) {
   std::stable_sort(cards.begin(), cards.end(), [](const DictionaryCard& a, const DictionaryCard& b) {
     return MetricOf(a, "l0").value < MetricOf(b, "l0").value;
   });
+  const std::vector<DictionaryCard> by_hook_point = ByHookPoint(cards);
   WriteFolderAtomically(folder, [&](const std::string& partial) {
     const auto write = [&](const char* file, const std::string& text) { WriteFileAtomically(partial + file, text); };
     write("/comparison.json", ToJson(cards, similarities, first).dump(2) + "\n");
-    write("/fvu.svg", ToSvg(ParetoPlot(cards, "fvu", "Fraction of variance unexplained")));
+    write("/fvu.svg", ToSvg(ParetoPlot(by_hook_point, "fvu", "Fraction of variance unexplained")));
     write("/loss_recovered.svg",
-          ToSvg(ParetoPlot(cards, "loss_recovered_zero", "Loss recovered against zero ablation")));
+          ToSvg(ParetoPlot(by_hook_point, "loss_recovered_zero", "Loss recovered against zero ablation")));
     write("/densities.svg", ToSvg(DensityPlot(cards)));
   });
   const DictionaryEvaluation& evaluation = cards.front().evaluation;
   const std::string text =
-      absl::StrCat(Table(cards),
+      absl::StrCat(Table(by_hook_point),
                    absl::StrFormat("%d rows of %d persons, 95 %% intervals over persons; compare at like L0\n",
                                    evaluation.row_count, evaluation.person_count),
                    CellNotes(cards), ThresholdNote(cards), Table(similarities, first), "\nwrote ", folder, " (",

@@ -1,5 +1,7 @@
 #include "server/command/dictionary_card.h"
 
+#include <ATen/ATen.h>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -9,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
 #include "server/command/measurement.h"
 #include "server/evaluation/feature_density.h"
 #include "server/runtime/device.h"
@@ -21,6 +24,8 @@ constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 // Bins over log10 densities of -10 to 0.
 constexpr int64_t kDensityBins = 40;
 constexpr double kLowestLogDensity = -10;
+// Bins over relative decoder norms of 0 to 1.
+constexpr int64_t kNormBins = 20;
 // Subgroups on a terminal.
 constexpr size_t kShownGroups = 12;
 
@@ -68,18 +73,80 @@ std::string GroupTable(const std::vector<SubgroupEvaluation>& groups) {
   return table;
 }
 
+// What the dictionary reads and predicts.
+std::string PlaceText(const DictionaryCard& card) {
+  std::string models = card.model.name;
+  for (const DictionaryCard::Artifact& other : card.other_models) absl::StrAppend(&models, ", ", other.name);
+  const std::string of = absl::StrCat(card.other_models.empty() ? " of model " : " of models ", models);
+  if (!card.output_hook_point.empty()) {
+    return absl::StrCat("transcoder: reads ", card.hook_point, ", predicts ", card.output_hook_point, of);
+  }
+  if (!card.evaluation.sites.empty()) {
+    return absl::StrCat("crosscoder: over ", absl::StrReplaceAll(card.hook_point, {{"+", ", "}}), of);
+  }
+  return absl::StrCat("at ", card.hook_point, of);
+}
+
+std::vector<int64_t> NormHistogram(const SiteEvaluation& site) {
+  const at::Tensor counts = at::histc(site.relative_norms, kNormBins, 0, 1);
+  return {counts.data_ptr<double>(), counts.data_ptr<double>() + kNormBins};
+}
+
+std::string NormText(const std::vector<SiteEvaluation>& sites) {
+  std::string text = "\nalive features by relative decoder norm\n";
+  for (const SiteEvaluation& site : sites) {
+    absl::StrAppendFormat(&text, "  %-34s 0 |%s| 1\n", site.name, Sparkline(NormHistogram(site)));
+  }
+  return text;
+}
+
 }  // namespace
 
 std::vector<CardSection> SectionsOf(const DictionaryEvaluation& evaluation) {
-  std::vector<CardSection> sections{{"sparsity and reconstruction", evaluation.reconstruction}};
-  if (!evaluation.downstream.empty()) sections.push_back({"masked-token prediction, in nats", evaluation.downstream});
+  std::vector<CardSection> sections;
+  const auto add_site = [&](const auto& figures, const std::string& hook_point) {
+    const std::string at = hook_point.empty() ? "" : absl::StrCat(hook_point, ": ");
+    sections.push_back({absl::StrCat(at, "sparsity and reconstruction"), figures.reconstruction, hook_point});
+    if (!figures.downstream.empty()) {
+      sections.push_back({absl::StrCat(at, "masked-token prediction, in nats"), figures.downstream, hook_point});
+    }
+  };
+  if (evaluation.sites.empty()) {
+    add_site(evaluation, "");
+  } else {
+    sections.push_back({"sparsity", evaluation.reconstruction});
+  }
   sections.push_back({"features", evaluation.features});
-  sections.push_back({"as other libraries have it", evaluation.peers});
+  if (evaluation.sites.empty()) {
+    sections.push_back({"as other libraries have it", evaluation.peers});
+  } else {
+    sections.push_back({"across hook points", evaluation.across_sites});
+  }
+  for (const SiteEvaluation& site : evaluation.sites) {
+    add_site(site, site.name);
+    sections.push_back({absl::StrCat(site.name, ": as other libraries have it"), site.peers, site.name});
+  }
   return sections;
+}
+
+std::vector<DictionaryCard> ByHookPoint(const std::vector<DictionaryCard>& cards) {
+  std::vector<DictionaryCard> all;
+  for (const DictionaryCard& card : cards) {
+    if (card.evaluation.sites.empty()) all.push_back(card);
+    for (const SiteEvaluation& site : card.evaluation.sites) {
+      all.push_back(card);
+      all.back().hook_point = site.name;
+      for (CardSection& section : all.back().sections) {
+        if (section.hook_point == site.name) section.hook_point.clear();
+      }
+    }
+  }
+  return all;
 }
 
 Measurement MetricOf(const DictionaryCard& card, const std::string& name) {
   for (const CardSection& section : card.sections) {
+    if (!section.hook_point.empty()) continue;
     for (const Measurement& m : section.metrics) {
       if (m.metric == name) return m;
     }
@@ -123,7 +190,14 @@ nlohmann::json ToJson(const DictionaryCard& card) {
     for (const Measurement& m : section.metrics) metrics.push_back(ToJson(m));
     nlohmann::json entry = {{"title", section.title}, {"metrics", metrics}};
     if (!section.note.empty()) entry["note"] = section.note;
+    if (!section.hook_point.empty()) entry["hook_point"] = section.hook_point;
     json["sections"].push_back(std::move(entry));
+  }
+  if (!card.output_hook_point.empty()) json["output_hook_point"] = card.output_hook_point;
+  for (const DictionaryCard::Artifact& other : card.other_models) json["other_models"].push_back(ToJson(other));
+  for (const SiteEvaluation& site : evaluation.sites) {
+    json["relative_decoder_norms"].push_back(
+        {{"hook_point", site.name}, {"low", 0}, {"high", 1}, {"feature_counts", NormHistogram(site)}});
   }
   if (!card.spectrum.empty()) json["decoder_spectrum"] = card.spectrum;
   for (const SubgroupEvaluation& group : evaluation.groups) json["subgroups"].push_back(ToJson(group));
@@ -133,11 +207,10 @@ nlohmann::json ToJson(const DictionaryCard& card) {
 std::string ToText(const DictionaryCard& card) {
   const DictionaryEvaluation& evaluation = card.evaluation;
   std::string text = absl::StrFormat(
-      "%s: %s, %d features at %s of model %s\n%s split of corpus %s: %d persons, %d rows (%s), %d masked tokens "
-      "predicted\n",
-      card.dictionary.name, card.architecture, card.feature_count, card.hook_point, card.model.name,
-      NameOf(card.options.split), card.corpus.name, evaluation.person_count, evaluation.row_count,
-      PositionsText(card.options.positions), evaluation.prediction_count);
+      "%s: %s, %d features, %s\n%s split of corpus %s: %d persons, %d rows (%s), %d masked tokens predicted\n",
+      card.dictionary.name, card.architecture, card.feature_count, PlaceText(card), NameOf(card.options.split),
+      card.corpus.name, evaluation.person_count, evaluation.row_count, PositionsText(card.options.positions),
+      evaluation.prediction_count);
   for (const CardSection& section : card.sections) {
     absl::StrAppend(&text, "\n", section.title, "\n");
     if (!section.note.empty()) absl::StrAppend(&text, "  ", section.note, "\n");
@@ -150,6 +223,7 @@ std::string ToText(const DictionaryCard& card) {
   }
   absl::StrAppendFormat(&text, "\nfeatures by log10 density, dead ones at -10\n  -10 |%s| 0\n",
                         Sparkline(LogDensityHistogram(evaluation.densities, kDensityBins)));
+  if (!evaluation.sites.empty()) absl::StrAppend(&text, NormText(evaluation.sites));
   if (!evaluation.groups.empty()) absl::StrAppend(&text, "\n", GroupTable(evaluation.groups));
   return text;
 }
@@ -194,7 +268,7 @@ LinePlot ParetoPlot(const std::vector<DictionaryCard>& cards, const std::string&
   std::map<std::string, size_t> lines;
   for (const DictionaryCard* card : by_l0) {
     const auto [colour, is_new_kind] = colours.emplace(card->kind, static_cast<int>(colours.size()));
-    std::string like = absl::StrJoin({card->kind, card->model.digest, card->hook_point}, "\n");
+    std::string like = absl::StrJoin({card->kind, card->model.digest, card->hook_point, card->output_hook_point}, "\n");
     absl::StrAppend(&like, "\n", card->feature_count, card->threshold > 0 ? "\ncut " : "",
                     card->threshold > 0 ? card->dictionary.name : "");
     const auto [place, is_new_line] = lines.emplace(like, plot.lines.size());
@@ -208,7 +282,9 @@ LinePlot ParetoPlot(const std::vector<DictionaryCard>& cards, const std::string&
     PlotLine& line = plot.lines[place->second];
     line.x.push_back(MetricOf(*card, "l0").value);
     line.y.push_back(MetricOf(*card, metric).value);
-    line.labels.push_back(card->dictionary.name);
+    line.labels.push_back(card->evaluation.sites.empty()
+                              ? card->dictionary.name
+                              : absl::StrCat(card->dictionary.name, " at ", card->hook_point));
   }
   return plot;
 }

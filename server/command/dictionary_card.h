@@ -16,6 +16,8 @@ struct CardSection {
   std::string title;
   std::vector<Measurement> metrics;
   std::string note = {};  // what they are of, or why there are none
+  // Of a crosscoder: where these are figures of one of its hook points, that one.
+  std::string hook_point = {};
 };
 
 struct DictionaryCard {
@@ -23,8 +25,14 @@ struct DictionaryCard {
     std::string name, digest;
   };
   Artifact dictionary, model, corpus;
+  // Of a crosscoder that reads several.
+  std::vector<Artifact> other_models;
   // `kind` as dictionary_origin.h has it.
-  std::string kind, architecture, hook_point;
+  std::string kind, architecture;
+  // What it reads; of a crosscoder its hook points joined by '+'.
+  std::string hook_point;
+  // Of a transcoder, what it predicts; else empty.
+  std::string output_hook_point;
   int64_t feature_count = 0;
   // Of a ThresholdedDictionary; 0: the dictionary as it is.
   double threshold = 0;
@@ -38,7 +46,12 @@ struct DictionaryCard {
 
 std::vector<CardSection> SectionsOf(const DictionaryEvaluation& evaluation);
 
-// The first metric of that name; a value of NaN, with a note, where the card has none.
+// A crosscoder's card as one card for each of its hook points, with the figures there as its own; the others as they
+// are.
+std::vector<DictionaryCard> ByHookPoint(const std::vector<DictionaryCard>& cards);
+
+// The first metric of that name; a value of NaN, with a note, where the card has none. Not those of single hook points
+// of a crosscoder.
 Measurement MetricOf(const DictionaryCard& card, const std::string& name);
 
 // Every figure with version, formula and reference of its definition.

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "server/command/dictionary_origin.h"
 #include "server/command/home.h"
+#include "server/command/open_sites.h"
 #include "server/command/progress_bar.h"
 #include "server/evaluation/thresholded_dictionary.h"
 
@@ -51,38 +52,43 @@ void AddEvaluationOptions(CLI::App& verb, EvaluationFlags& flags) {
 }
 
 DictionaryCard EvaluateByName(const EvaluationFlags& flags, const std::string& dictionary) {
-  const OpenedScan scan = OpenScan(flags.home, dictionary, flags.corpus);
-  TORCH_CHECK_VALUE(!scan.dictionary.is_transcoder(), dictionary, ": a transcoder, expected a dictionary that ",
-                    "reconstructs what it reads");
+  const OpenedSites opened = OpenSites(flags.home, dictionary, flags.corpus);
+  const DictionaryInfo& info = opened.dictionary.info;
+  TORCH_CHECK_VALUE(flags.match_l0 == 0 || !info.is_crosscoder(), "--match-l0: ", dictionary, " is a crosscoder over ",
+                    info.hook_point, ", expected dictionaries that read one hook point");
   std::shared_ptr<const LabelTable> labels;
-  if (!flags.labels.empty()) labels = OpenLabels(flags.home, flags.labels, scan.corpus);
+  if (!flags.labels.empty()) labels = OpenLabels(flags.home, flags.labels, opened.corpus);
   DictionaryCard card;
   card.options = flags.options;
-  card.options.scan.hook_point = scan.hook_point;
+  card.options.scan.hook_point = opened.sites.reads.front().hook_point;
   card.options.split = ParseSplit(flags.split);
   card.options.positions.separators = !flags.skip_separators;
-  card.options.groups = MakeGroups(flags, scan.corpus, labels.get());
-  card.dictionary = {dictionary, scan.dictionary.digest};
-  card.model = {scan.model.name, scan.model.digest};
-  card.corpus = {scan.corpus.name, scan.corpus.corpus->digest()};
-  card.kind = KindOf(DictionaryFolder(flags.home, dictionary), scan.dictionary.dictionary->architecture());
-  card.architecture = scan.dictionary.dictionary->architecture();
-  card.hook_point = scan.hook_point.ToString();
-  card.feature_count = scan.dictionary.dictionary->feature_count();
+  card.options.groups = MakeGroups(flags, opened.corpus, labels.get());
+  card.dictionary = {dictionary, opened.dictionary.digest};
+  card.model = {opened.models.front().name, opened.models.front().digest};
+  for (size_t i = 1; i < opened.models.size(); ++i) {
+    card.other_models.push_back({opened.models[i].name, opened.models[i].digest});
+  }
+  card.corpus = {opened.corpus.name, opened.corpus.corpus->digest()};
+  card.kind = KindOf(DictionaryFolder(flags.home, dictionary), opened.dictionary.dictionary->architecture());
+  card.architecture = opened.dictionary.dictionary->architecture();
+  card.hook_point = info.hook_point;
+  if (opened.dictionary.is_transcoder()) card.output_hook_point = info.output_hook_point;
+  card.feature_count = opened.dictionary.dictionary->feature_count();
   const std::string stage = absl::StrCat("evaluate ", dictionary);
   ProgressBar bar(stage, 0);
   const auto on_progress = [&](int64_t done, int64_t total) {
     bar.UpdateStage(stage, done, total);
     return true;
   };
-  const Transformer& model = *scan.model.transformer;
-  const Corpus& corpus = *scan.corpus.corpus;
-  std::shared_ptr<const Dictionary> judged = scan.dictionary.dictionary;
+  const Transformer& model = *opened.models.front().transformer;
+  const Corpus& corpus = *opened.corpus.corpus;
+  std::shared_ptr<const Dictionary> judged = opened.dictionary.dictionary;
   if (flags.match_l0 > 0) {
     card.threshold = ThresholdForL0(model, *judged, corpus, card.options, flags.match_l0, on_progress);
     if (card.threshold > 0) judged = std::make_shared<ThresholdedDictionary>(judged, card.threshold);
   }
-  card.evaluation = EvaluateDictionary(model, *judged, corpus, card.options, on_progress);
+  card.evaluation = EvaluateDictionary(opened.sites, *judged, corpus, card.options, on_progress);
   // The groups refer to the corpus and the labels, which end here.
   card.options.groups = {};
   card.sections = SectionsOf(card.evaluation);

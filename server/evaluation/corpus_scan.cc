@@ -96,17 +96,16 @@ void ScanBatches(const Transformer& model, const Corpus& corpus, const std::vect
 
 }  // namespace
 
-void CheckScan(const Transformer& model, const Dictionary& dictionary, const Corpus& corpus,
-               const CorpusScanOptions& options) {
+void CheckHookPoint(const Transformer& model, const HookPoint& hook_point) {
+  const std::vector<HookPoint> points = AllHookPoints(model.hyperparameters());
+  TORCH_CHECK_VALUE(std::find(points.begin(), points.end(), hook_point) != points.end() &&
+                        RowKindOf(hook_point.site) == RowKind::kToken,
+                    "hook_point: ", hook_point.ToString(), ", expected one of the model with one row per position");
+}
+
+void CheckRun(const Transformer& model, const Dictionary& dictionary, const Corpus& corpus,
+              const CorpusScanOptions& options) {
   const Hyperparameters& hyperparameters = model.hyperparameters();
-  const std::vector<HookPoint> points = AllHookPoints(hyperparameters);
-  const std::string point = options.hook_point.ToString();
-  TORCH_CHECK_VALUE(std::find(points.begin(), points.end(), options.hook_point) != points.end() &&
-                        RowKindOf(options.hook_point.site) == RowKind::kToken,
-                    "hook_point: ", point, ", expected one of the model with one row per position");
-  TORCH_CHECK_VALUE(dictionary.activation_dim() == WidthAt(options.hook_point, hyperparameters),
-                    "dictionary: reads vectors of ", dictionary.activation_dim(), ", expected ",
-                    WidthAt(options.hook_point, hyperparameters), ", the width of ", point);
   TORCH_CHECK_VALUE(dictionary.dtype() == model.dtype() && dictionary.device() == model.device(),
                     "dictionary: ", dictionary.dtype(), " on ", dictionary.device(), ", expected ", model.dtype(),
                     " on ", model.device(), " as the model");
@@ -119,6 +118,15 @@ void CheckScan(const Transformer& model, const Dictionary& dictionary, const Cor
     TORCH_CHECK_VALUE(0 < corpus.length(i) && corpus.length(i) <= SlotsOf(model, options), "corpus: document ", i,
                       " has ", corpus.length(i), " positions, expected 1 to n_slots = ", SlotsOf(model, options));
   }
+}
+
+void CheckScan(const Transformer& model, const Dictionary& dictionary, const Corpus& corpus,
+               const CorpusScanOptions& options) {
+  CheckHookPoint(model, options.hook_point);
+  const int64_t width = WidthAt(options.hook_point, model.hyperparameters());
+  TORCH_CHECK_VALUE(dictionary.activation_dim() == width, "dictionary: reads vectors of ", dictionary.activation_dim(),
+                    ", expected ", width, ", the width of ", options.hook_point.ToString());
+  CheckRun(model, dictionary, corpus, options);
 }
 
 void ScanCorpus(const Transformer& model, const Dictionary& dictionary, const Corpus& corpus,

@@ -18,8 +18,14 @@ struct CorpusScanOptions {
   int64_t batch_tokens = 16384;
 };
 
-// What every scan checks before any compute: the hook point is the model's and has one row per position, the dictionary
-// fits it, the corpus fits model and n_slots. Throws c10::ValueError naming what does not fit.
+// The hook point is the model's and has one row per position. Throws c10::ValueError.
+void CheckHookPoint(const Transformer& model, const HookPoint& hook_point);
+// Model and dictionary are of one dtype and device, the corpus fits model and n_slots. Throws c10::ValueError naming
+// what does not fit.
+void CheckRun(const Transformer& model, const Dictionary& dictionary, const Corpus& corpus,
+              const CorpusScanOptions& options);
+// What every scan checks before any compute: these two, and that the dictionary reads vectors as wide as those of the
+// hook point.
 void CheckScan(const Transformer& model, const Dictionary& dictionary, const Corpus& corpus,
                const CorpusScanOptions& options);
 

@@ -19,6 +19,7 @@ constexpr char kAbsorption[] = "Chanin et al. 2024, arXiv:2409.14507; SAEBench @
 constexpr char kBills[] = "Bills et al. 2023, automated-interpretability @e4aa21b";
 constexpr char kDelphi[] = "delphi @3c2e139";
 constexpr char kLi[] = "Li et al. 2024, arXiv:2410.19750";
+constexpr char kLindsey[] = "Lindsey et al. 2024, Sparse Crosscoders";
 constexpr char kSharkey[] = "Sharkey, Braun & Millidge 2022";
 
 const std::vector<MetricDefinition>& Table() {
@@ -106,6 +107,18 @@ const std::vector<MetricDefinition>& Table() {
       {"parallelogram_silhouette_discriminant", 1,
        "the same of the first two linear discriminant coordinates of these differences", kLi,
        "Fitted and measured on the same pairs: of few pairs in many dimensions random ones separate too."},
+      {"relative_decoder_norm", 1,
+       "of a crosscoder at hook point s: |W_dec^s[i]| / sum over its hook points t of |W_dec^t[i]|, the activations of "
+       "each brought to mean squared norm 1; mean over alive features",
+       kLindsey, "A mean: features of one hook point alone are in exclusive_feature_share."},
+      {"exclusive_feature_share", 1, "share of the alive features with relative_decoder_norm > 0.9 there", kLindsey,
+       "The threshold is a convention. The L1 of norms invents some: a share is no proof that the other lacks it."},
+      {"shared_feature_share", 1,
+       "of two hook points a, b: share of the alive features with 0.3 < |W_dec^b[i]| / (|W_dec^a[i]| + |W_dec^b[i]|) < "
+       "0.7, in the same units",
+       kLindsey, "The thresholds are a convention."},
+      {"shared_decoder_cosine", 1, "mean of cos(W_dec^a[i], W_dec^b[i]) over these features", kLindsey,
+       "Between layers or models that have a basis each, low is no fault."},
       {"coverage_own_threshold", 2,
        "mean over concepts g of F1(i, t, g) = 2 hits / (fired + positives) on test persons, feature i and t in {0, .1, "
        "..., .9} the best for g on validation persons, 0 where none has F1 > 0 there; i fires where f_i > t max f_i",
@@ -218,11 +231,15 @@ std::string MetricsMarkdown() {
       "# Metrics of dictionaries\n\n"
       "Made by `lifescoped metrics`; do not edit. Rows are the positions that a card says it evaluated; x is an "
       "activation, r its\n"
-      "reconstruction, e = x - r, f its features. Sums are in double over the whole set, never means of batches, "
-      "except where a\n"
-      "name begins with another library's: those are here so that published numbers can be compared. Intervals are 95 "
-      "%\n"
-      "percentiles of a bootstrap over persons.\n\n"
+      "reconstruction, e = x - r, f its features. Of a transcoder, x is the activation of the hook point that it "
+      "predicts, and that is\n"
+      "what is replaced or ablated; of a crosscoder, every hook point has figures of its own, and directions are those "
+      "for\n"
+      "activations that are brought to mean squared norm 1 at each. Sums are in double over the whole set, never means "
+      "of batches,\n"
+      "except where a name begins with another library's: those are here so that published numbers can be compared. "
+      "Intervals are\n"
+      "95 % percentiles of a bootstrap over persons.\n\n"
       "| metric | version | formula | reference | what it does not say |\n|---|---|---|---|---|\n";
   for (const MetricDefinition& d : Table()) {
     text += "| `";

@@ -10,7 +10,8 @@ namespace lifescope {
 struct MetricDefinition {
   const char* name;  // "fvu", "sae_lens.mse"
   int version;
-  // e = x - r with r the reconstruction of the activation x, f its features, bars are means over rows.
+  // e = x - r with r the reconstruction of the activation x (of a transcoder, the one that it predicts), f its
+  // features, bars are means over rows.
   const char* formula;
   const char* reference;
   // What it does not say; where it is another library's mistake, that it is one.

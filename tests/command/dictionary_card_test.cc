@@ -50,6 +50,56 @@ TEST(DictionaryCard, JsonHasDefinitionsAndNullForWhatIsUndefined) {
   EXPECT_EQ(json["subgroups"][0]["values"]["fvu"], 0.5);
 }
 
+TEST(DictionaryCard, OfATranscoderSaysWhatItReadsAndPredicts) {
+  DictionaryCard card = Card();
+  card.model = {"base", "sha256:2"};
+  card.hook_point = "blocks.1.hook_resid_mid";
+  EXPECT_FALSE(ToJson(card).contains("output_hook_point"));
+  card.output_hook_point = "blocks.1.hook_mlp_out";
+  EXPECT_THAT(ToText(card),
+              HasSubstr("transcoder: reads blocks.1.hook_resid_mid, predicts blocks.1.hook_mlp_out of model base"));
+  EXPECT_EQ(ToJson(card)["output_hook_point"], "blocks.1.hook_mlp_out");
+}
+
+DictionaryCard CrosscoderCard() {
+  DictionaryCard card = Card();
+  card.architecture = "standard";
+  card.model = {"base", "sha256:2"};
+  card.other_models = {{"tuned", "sha256:3"}};
+  card.hook_point = "blocks.0.hook_resid_post+tuned:blocks.0.hook_resid_post";
+  card.evaluation.reconstruction = {{"l0", 3, 2, 4}};
+  card.evaluation.downstream = {};
+  card.evaluation.across_sites = {{"shared_feature_share", 0.5, kNan, kNan, "of two"}};
+  const at::Tensor norms = at::tensor({0.01, 0.5, 0.52}, at::kDouble);
+  card.evaluation.sites = {{"blocks.0.hook_resid_post", {{"fvu", 0.25, 0.2, 0.3}}, {}, {}, norms},
+                           {"tuned:blocks.0.hook_resid_post", {{"fvu", 0.75, 0.7, 0.8}}, {}, {}, 1 - norms}};
+  card.sections = SectionsOf(card.evaluation);
+  return card;
+}
+
+TEST(DictionaryCard, OfACrosscoderHasTheFiguresOfEveryHookPoint) {
+  const DictionaryCard card = CrosscoderCard();
+  EXPECT_TRUE(std::isnan(MetricOf(card, "fvu").value)) << "of which hook point?";
+  EXPECT_EQ(MetricOf(card, "l0").value, 3);
+  const std::string text = ToText(card);
+  EXPECT_THAT(text,
+              HasSubstr("crosscoder: over blocks.0.hook_resid_post, tuned:blocks.0.hook_resid_post of models base, "
+                        "tuned"));
+  EXPECT_THAT(text, HasSubstr("\ntuned:blocks.0.hook_resid_post: sparsity and reconstruction\n  fvu "));
+  EXPECT_THAT(text, HasSubstr("0 |▄         █         | 1"));
+  const nlohmann::json json = ToJson(card);
+  EXPECT_EQ(json["other_models"][0]["name"], "tuned");
+  EXPECT_EQ(json["relative_decoder_norms"][0]["feature_counts"][10], 2);
+}
+
+TEST(DictionaryCard, OfACrosscoderIsOneRowForEachHookPoint) {
+  const std::vector<DictionaryCard> rows = ByHookPoint({Card(), CrosscoderCard()});
+  ASSERT_EQ(rows.size(), 3u);
+  EXPECT_EQ(rows[2].hook_point, "tuned:blocks.0.hook_resid_post");
+  EXPECT_EQ(MetricOf(rows[2], "fvu").value, 0.75);
+  EXPECT_EQ(MetricOf(rows[2], "l0").value, 3);
+}
+
 TEST(DictionaryCard, RefusesAFigureWithoutDefinition) {
   DictionaryCard card = Card();
   card.sections.push_back({"more", {{"fidelity", 1, kNan, kNan}}});

@@ -140,14 +140,88 @@ class TrainSaeTest(unittest.TestCase):
             self.assertIn("fvu", lifescoped("evaluate", "--home", self.home, "--dictionary", name, "--corpus", "demo",
                                             "--resamples", 20, "--max-persons", 12))
         with self.assertRaisesRegex(AssertionError, "a crosscoder over blocks.0"):
-            lifescoped("evaluate", "--home", self.home, "--dictionary", "crosscoder", "--corpus", "demo")
+            lifescoped("index", "--home", self.home, "--dictionary", "crosscoder", "--corpus", "demo")
         with Server(folder=self.home) as server:
-            served = {one["name"] for one in Client(server.address).json("dictionaries")["dictionaries"]}
-        self.assertEqual(served, set(NAMES) - {"crosscoder"})
+            client = Client(server.address)
+            served = {one["name"]: one for one in client.json("dictionaries")["dictionaries"]}
+            shown = client.show("dictionaries")
+        self.assertEqual(set(served), set(NAMES) - {"crosscoder"})
+        self.assertEqual(served["transcoder"]["outputHookPoint"], "blocks.1.hook_mlp_out")
+        self.assertRegex(shown, r"transcoder +demo +blocks.1.hook_resid_mid +blocks.1.hook_mlp_out")
+        self.assertFalse(served["topk"].get("outputHookPoint"))
         cross = json.loads((self.dictionary("crosscoder") / "cfg.json").read_text())
         self.assertEqual(cross["metadata"]["hook_name"], "blocks.0.hook_resid_post+blocks.1.hook_resid_post")
         trans = json.loads((self.dictionary("transcoder") / "cfg.json").read_text())
         self.assertEqual(trans["metadata"]["hook_name_out"], "blocks.1.hook_mlp_out")
+
+    def judge(self, verb, *arguments):
+        return lifescoped(verb, "--home", self.home, "--corpus", "demo", "--resamples", 20, "--max-persons", 12,
+                          *arguments)
+
+    def card(self, name):
+        return json.loads((self.home / "cards" / f"{name}-demo-validation" / "card.json").read_text())
+
+    def test_transcoders_and_crosscoders_are_judged(self):
+        lifescoped(*self.family("--set", "features=48"))
+        said = self.judge("evaluate", "--dictionary", "transcoder", "--by", "category")
+        self.assertIn("transcoder: reads blocks.1.hook_resid_mid, predicts blocks.1.hook_mlp_out of model demo", said)
+        card = self.card("transcoder")
+        figures = {m["name"]: m["value"] for section in card["sections"] for m in section["metrics"]}
+        self.assertLess(figures["fvu"], 0.9, "it predicts something")
+        self.assertLessEqual(figures["l0"], 4)
+        self.assertNotEqual(figures["cross_entropy_zero_ablated"], figures["cross_entropy_clean"])
+
+        said = self.judge("evaluate", "--dictionary", "crosscoder")
+        self.assertIn("crosscoder: over blocks.0.hook_resid_post, blocks.1.hook_resid_post of model demo", said)
+        sections = self.card("crosscoder")["sections"]
+        for hook_point in ("blocks.0.hook_resid_post", "blocks.1.hook_resid_post"):
+            there = {m["name"] for section in sections if section.get("hook_point") == hook_point
+                     for m in section["metrics"]}
+            self.assertLessEqual({"fvu", "cosine", "mse_sum", "loss_recovered_zero", "kl_spliced"}, there)
+        across = next(section for section in sections if section["title"] == "across hook points")["metrics"]
+        norms = [m["value"] for m in across if m["name"] == "relative_decoder_norm"]
+        self.assertAlmostEqual(sum(norms), 1)
+
+        said = self.judge("compare", "--dictionaries", "topk,transcoder,crosscoder", "--name", "all")
+        self.assertRegex(said, r"transcoder +topk transcoder +blocks.1.hook_resid_mid > blocks.1.hook_mlp_out +48")
+        self.assertRegex(said, r"crosscoder +standard crosscoder +blocks.0.hook_resid_post +48 .*\n"
+                               r"crosscoder +standard crosscoder +blocks.1.hook_resid_post +48 ")
+        self.judge("compare", "--dictionaries", "topk,transcoder", "--name", "matched", "--match-l0", 3)
+        with self.assertRaisesRegex(AssertionError, "--match-l0: crosscoder is a crosscoder over blocks.0"):
+            self.judge("compare", "--dictionaries", "topk,crosscoder", "--name", "refused", "--match-l0", 3)
+
+        to = self.home / "sparsify"
+        lifescoped("export-sae", "--home", self.home, "--name", "transcoder", "--format", "sparsify", "--to", to)
+        lifescoped("import-sae", "--home", self.home, "--name", "again", "--from", to, "--model", "demo", "--hook",
+                   "blocks.1.hook_resid_mid", "--output-hook", "blocks.1.hook_mlp_out")
+        for file in ("cfg.json", "sae_weights.safetensors"):
+            trained, again = ((self.dictionary(name) / file).read_bytes() for name in ("transcoder", "again"))
+            self.assertEqual(trained, again, file)
+        with self.assertRaisesRegex(AssertionError, "saelens cannot hold a topk_skip_transcoder"):
+            lifescoped("export-sae", "--home", self.home, "--name", "transcoder", "--format", "saelens", "--to",
+                       self.home / "saelens")
+
+    def test_a_crosscoder_over_two_models_is_judged_in_both(self):
+        models = (self.home / "models").resolve()
+        (self.home / "models").unlink()
+        for name in ("demo", "twin"):
+            shutil.copytree(models / "demo", self.home / "models" / name)
+        (self.home / "two.textproto").write_text("""
+            steps: 60 batch_rows: 256 buffer_rows: 4000
+            dictionaries { name: "two" base: "model_diff/crosscoder" features: 32 normalisation: "sqrt_width"
+                           reads: "blocks.1.hook_resid_post" reads: "twin:blocks.1.hook_resid_post" }""")
+        lifescoped(*self.arguments("--recipe", self.home / "two.textproto"))
+        said = self.judge("evaluate", "--dictionary", "two")
+        self.assertIn("over blocks.1.hook_resid_post, twin:blocks.1.hook_resid_post of models demo, twin", said)
+        card = self.card("two")
+        self.assertEqual(card["other_models"][0]["name"], "twin")
+        clean = [m["value"] for section in card["sections"] for m in section["metrics"]
+                 if m["name"] == "cross_entropy_clean"]
+        self.assertEqual(len(clean), 2)
+        self.assertEqual(*clean, "the twin is the same model")
+        shutil.rmtree(self.home / "models/twin")
+        with self.assertRaisesRegex(AssertionError, "models/twin: no such folder"):
+            self.judge("evaluate", "--dictionary", "two", "--name", "again")
 
     def test_shards_serve_as_a_model_does(self):
         lifescoped("collect-activations", "--home", self.home, "--model", "demo", "--corpus", "demo", "--name", "resid",

@@ -7,11 +7,14 @@
 
 #include <cmath>
 #include <map>
+#include <utility>
 
+#include "server/dictionary/weights.h"
 #include "server/evaluation/metric_definition.h"
 #include "server/evaluation/thresholded_dictionary.h"
 #include "server/intervention/engine.h"
 #include "server/training/masking.h"
+#include "server/training/pretrain_loss.h"
 #include "tests/evaluation/tiny_corpus.h"
 
 namespace lifescope {
@@ -38,12 +41,13 @@ DictionaryEvaluationOptions Options() {
 class DictionaryEvaluationTest : public testing::Test {
  protected:
   DictionaryEvaluation Evaluate(const DictionaryEvaluationOptions& options) const {
-    return EvaluateDictionary(*model_, dictionary_, *corpus_, options);
+    return EvaluateDictionary(sites_, dictionary_, *corpus_, options);
   }
   int64_t width() const { return model_->hyperparameters().hidden_size; }
 
   const std::shared_ptr<const Transformer> model_ = TinyModel(at::kDouble);
   const std::shared_ptr<const Corpus> corpus_ = WriteCorpus(RandomPersons());
+  const DictionarySites sites_ = SitesOfAutoencoder(*model_, kPoint);
   ReluDictionary dictionary_{model_->hyperparameters().hidden_size, 40, at::kDouble, 5};
 };
 
@@ -153,7 +157,7 @@ TEST_F(DictionaryEvaluationTest, NothingIsLostByBothSignsOfEveryNeuron) {
   neurons.w_dec = at::cat({identity, -identity});
   neurons.b_enc = at::zeros({2 * width()}, at::kDouble);
   neurons.b_dec = at::zeros({width()}, at::kDouble);
-  const DictionaryEvaluation evaluation = EvaluateDictionary(*model_, neurons, *corpus_, Options());
+  const DictionaryEvaluation evaluation = EvaluateDictionary(sites_, neurons, *corpus_, Options());
   EXPECT_NEAR(ByName(evaluation.reconstruction).at("fvu"), 0, 1e-12);
   EXPECT_NEAR(ByName(evaluation.downstream).at("kl_spliced"), 0, 1e-12);
   EXPECT_NEAR(ByName(evaluation.downstream).at("loss_recovered_zero"), 1, 1e-9);
@@ -234,7 +238,8 @@ TEST_F(DictionaryEvaluationTest, AModelWithoutItsHeadPredictsNothing) {
   Hyperparameters h = model_->hyperparameters();
   h.pretraining_heads = false;
   const Transformer headless(h, model_->weights());
-  const DictionaryEvaluation evaluation = EvaluateDictionary(headless, dictionary_, *corpus_, Options());
+  const DictionaryEvaluation evaluation =
+      EvaluateDictionary(SitesOfAutoencoder(headless, kPoint), dictionary_, *corpus_, Options());
   EXPECT_THAT(evaluation.downstream, IsEmpty());
   EXPECT_FALSE(evaluation.reconstruction.empty());
 }
@@ -243,7 +248,7 @@ TEST_F(DictionaryEvaluationTest, TakesTheFirstPersonsAndCanBeStopped) {
   DictionaryEvaluationOptions options = Options();
   options.max_persons = 2;
   EXPECT_EQ(Evaluate(options).person_count, 2);
-  EXPECT_THROW(EvaluateDictionary(*model_, dictionary_, *corpus_, options, [](int64_t, int64_t) { return false; }),
+  EXPECT_THROW(EvaluateDictionary(sites_, dictionary_, *corpus_, options, [](int64_t, int64_t) { return false; }),
                Cancelled);
 }
 
@@ -252,7 +257,7 @@ TEST_F(DictionaryEvaluationTest, AThresholdMatchesL0AndDropsTheWeakest) {
   const double wanted = own / 2;
   const double threshold = ThresholdForL0(*model_, dictionary_, *corpus_, Options(), wanted);
   const ThresholdedDictionary sparser(std::make_shared<ReluDictionary>(dictionary_), threshold);
-  const DictionaryEvaluation evaluation = EvaluateDictionary(*model_, sparser, *corpus_, Options());
+  const DictionaryEvaluation evaluation = EvaluateDictionary(sites_, sparser, *corpus_, Options());
   const double l0 = ByName(evaluation.reconstruction).at("l0");
   EXPECT_NEAR(l0, wanted, 2.0 / static_cast<double>(evaluation.row_count));
   const at::Tensor x = at::randn({9, width()}, at::kDouble), f = dictionary_.Encode(x), kept = sparser.Encode(x);
@@ -266,9 +271,10 @@ TEST_F(DictionaryEvaluationTest, AThresholdMatchesL0AndDropsTheWeakest) {
 }
 
 TEST_F(DictionaryEvaluationTest, RefusesWhatDoesNotFit) {
-  const auto fault = [&](const DictionaryEvaluationOptions& options, const Corpus& corpus) -> std::string {
+  const auto fault = [&](const DictionaryEvaluationOptions& options, const Corpus& corpus,
+                         const HookPoint& point = kPoint) -> std::string {
     try {
-      EvaluateDictionary(*model_, dictionary_, corpus, options);
+      EvaluateDictionary(SitesOfAutoencoder(*model_, point), dictionary_, corpus, options);
     } catch (const c10::ValueError& error) {
       return error.what_without_backtrace();
     }
@@ -277,17 +283,200 @@ TEST_F(DictionaryEvaluationTest, RefusesWhatDoesNotFit) {
   DictionaryEvaluationOptions options = Options();
   options.mask_ratio = 0;
   EXPECT_THAT(fault(options, *corpus_), HasSubstr("mask_ratio"));
-  options = Options();
-  options.scan.hook_point = {Site::kKsum, 0};
-  EXPECT_THAT(fault(options, *corpus_), HasSubstr("hook_point"));
+  EXPECT_THAT(fault(Options(), *corpus_, {Site::kKsum, 0}), HasSubstr("hook_point"));
   struct Wider : ReluDictionary {
     using ReluDictionary::ReluDictionary;
     int64_t output_dim() const override { return activation_dim() + 1; }
   };
-  EXPECT_THROW(EvaluateDictionary(*model_, Wider(width(), 4, at::kDouble, 1), *corpus_, Options()), c10::ValueError);
+  EXPECT_THROW(EvaluateDictionary(sites_, Wider(width(), 4, at::kDouble, 1), *corpus_, Options()), c10::ValueError);
   std::vector<TinyPerson> persons = RandomPersons();
   for (TinyPerson& p : persons) p.split = Split::kTrain;
   EXPECT_THAT(fault(Options(), *WriteCorpus(persons)), HasSubstr("no position"));
+}
+
+// Weights from `seed`.
+std::shared_ptr<const Dictionary> RandomDictionary(int64_t input, int64_t output, uint64_t seed) {
+  constexpr int64_t kFeatures = 24;
+  at::manual_seed(seed);
+  const auto draw = [](at::IntArrayRef shape) { return at::randn(shape, at::kDouble) * 0.2; };
+  DictionaryWeights weights{"standard",
+                            {{"W_enc", draw({input, kFeatures})},
+                             {"b_enc", draw({kFeatures})},
+                             {"W_dec", draw({kFeatures, output})},
+                             {"b_dec", draw({output})}}};
+  weights.apply_b_dec_to_input = false;
+  return MakeDictionary(weights, at::kDouble, at::kCPU);
+}
+
+// What must come out at one hook point that is predicted, worked out document by document.
+class OneByOne {
+ public:
+  OneByOne(const Corpus& corpus, std::vector<DictionarySite> reads, DictionarySite predicts,
+           std::shared_ptr<const Dictionary> dictionary, int64_t first_column)
+      : corpus_(corpus),
+        reads_(std::move(reads)),
+        predicts_(std::move(predicts)),
+        dictionary_(std::move(dictionary)),
+        first_column_(first_column) {
+    std::vector<at::Tensor> x, r, f;
+    for (const int64_t index : corpus.DocumentsOf(Split::kValidation)) {
+      const PretrainBatch life = Pack({corpus.DocumentAt(index), {}, SentenceOrder::kOriginal});
+      const at::Tensor rows = Rows(corpus.DocumentAt(index)), read = Read(life).index_select(0, rows);
+      f.push_back(dictionary_->Encode(read));
+      x.push_back(Captured(predicts_, life).index_select(0, rows));
+      r.push_back(Decoded(read));
+    }
+    x_ = at::cat(x);
+    r_ = at::cat(r);
+    features_ = at::cat(f);
+  }
+
+  void Expect(const std::map<std::string, double>& reconstruction, const std::map<std::string, double>& downstream) {
+    const at::Tensor error = x_ - r_;
+    const auto squares = [](const at::Tensor& t) { return t.square().sum(); };
+    EXPECT_NEAR(reconstruction.at("fvu"), (squares(error) / squares(x_ - x_.mean(0))).item<double>(), 1e-9);
+    EXPECT_NEAR(reconstruction.at("mse_sum"), error.square().sum(1).mean().item<double>(), 1e-9);
+    EXPECT_NEAR(reconstruction.at("cosine"), at::cosine_similarity(x_, r_).mean().item<double>(), 1e-9);
+    EXPECT_NEAR(reconstruction.at("l0"), features_.ne(0).sum(1).to(at::kDouble).mean().item<double>(), 1e-9);
+    const at::Tensor zero = at::zeros({1, x_.size(1)}, at::kDouble);
+    EXPECT_NEAR(downstream.at("cross_entropy_clean"), CrossEntropy({}, false), 1e-9);
+    EXPECT_NEAR(downstream.at("cross_entropy_spliced"), CrossEntropy({}, true), 1e-9);
+    EXPECT_NEAR(downstream.at("cross_entropy_zero_ablated"), CrossEntropy(zero, true), 1e-9);
+    EXPECT_NEAR(downstream.at("cross_entropy_mean_ablated"), CrossEntropy(x_.mean(0, true), true), 1e-9);
+  }
+
+ private:
+  PretrainBatch Pack(const PretrainExample& example) const {
+    return PackExamples({example}, predicts_.model->hyperparameters().max_length, at::kCPU);
+  }
+  static at::Tensor Rows(const Document& document) {
+    std::vector<int64_t> rows;
+    for (int64_t p = 0; p < document.length(); ++p) {
+      if (PositionChoice().Has(document, p)) rows.push_back(p);
+    }
+    return at::tensor(rows, at::kLong);
+  }
+  static at::Tensor Captured(const DictionarySite& site, const PretrainBatch& batch) {
+    at::Tensor activation;
+    Hooks hooks;
+    hooks.Capture(site.hook_point, &activation);
+    ForwardOptions forward;
+    forward.hooks = &hooks;
+    site.model->Forward(batch.documents, forward);
+    return activation.flatten(1);
+  }
+  at::Tensor Read(const PretrainBatch& batch) const {
+    std::vector<at::Tensor> columns;
+    for (const DictionarySite& site : reads_) columns.push_back(Captured(site, batch));
+    return at::cat(columns, 1);
+  }
+  at::Tensor Decoded(const at::Tensor& read) const {
+    const int64_t width = WidthsOf(std::vector<DictionarySite>{predicts_})[0];
+    return dictionary_->Decode(dictionary_->Encode(read), read).narrow(1, first_column_, width);
+  }
+  // Of the masked lives where the rows become `by`, or, when it is undefined, what is decoded.
+  double CrossEntropy(const at::Tensor& by, bool replaces) const {
+    std::vector<at::Tensor> losses;
+    for (const int64_t index : corpus_.DocumentsOf(Split::kValidation)) {
+      PretrainExample example{corpus_.DocumentAt(index), {}, SentenceOrder::kOriginal};
+      const at::Tensor rows = Rows(example.document);
+      const DictionaryEvaluationOptions options;
+      Random random(options.mask_seed + example.document.person_id);
+      example.targets = MaskTokens(options.mask_ratio, corpus_.vocabulary().size(), example.document, random);
+      const PretrainBatch masked = Pack(example);
+      Hooks hooks;
+      const at::Tensor decoded = Decoded(Read(masked).index_select(0, rows));
+      if (replaces) {
+        hooks.Add(predicts_.hook_point, [&](const at::Tensor& activation) {
+          const at::Tensor source = by.defined() ? by.expand_as(decoded) : decoded;
+          return activation.flatten(1).index_copy(0, rows, source).view_as(activation);
+        });
+      }
+      ForwardOptions forward;
+      forward.hooks = &hooks;
+      const at::Tensor residual = predicts_.model->Forward(masked.documents, forward);
+      const at::Tensor logits = predicts_.model->MlmLogits(residual.index_select(0, masked.target_rows));
+      losses.push_back(-logits.log_softmax(1).gather(1, masked.target_tokens.unsqueeze(1)));
+    }
+    return at::cat(losses).mean().item<double>();
+  }
+
+  const Corpus& corpus_;
+  std::vector<DictionarySite> reads_;
+  DictionarySite predicts_;
+  std::shared_ptr<const Dictionary> dictionary_;
+  int64_t first_column_;
+  at::Tensor x_, r_, features_;
+};
+
+// Reads and writes two sites of `width` with the same directions.
+struct RandomTwins : ReluDictionary {
+  explicit RandomTwins(int64_t width) : ReluDictionary(2 * width, 24, at::kDouble, 9) {
+    const at::Tensor half = w_dec.narrow(1, 0, width);
+    w_dec = at::cat({half, half}, 1);
+  }
+};
+
+DictionarySite SiteAt(const Transformer& model, const HookPoint& point, const std::string& prefix = "") {
+  return {prefix + point.ToString(), &model, point};
+}
+
+TEST_F(DictionaryEvaluationTest, ATranscoderIsJudgedByWhatItPredicts) {
+  // In the order of the forward pass, and to another width; against it.
+  for (const auto& [from, to] : {std::pair<HookPoint, HookPoint>{{Site::kResidMid, 0}, {Site::kMlpPost, 0}},
+                                 {{Site::kResidPost, 1}, {Site::kMlpOut, 0}}}) {
+    const DictionarySites sites{{SiteAt(*model_, from)}, {SiteAt(*model_, to)}};
+    const auto dictionary = RandomDictionary(WidthsOf(sites.reads)[0], WidthsOf(sites.predicts)[0], 3);
+    const DictionaryEvaluation evaluation = EvaluateDictionary(sites, *dictionary, *corpus_, Options());
+    EXPECT_THAT(evaluation.sites, IsEmpty());
+    EXPECT_FALSE(evaluation.peers.empty());
+    OneByOne(*corpus_, sites.reads, sites.predicts[0], dictionary, 0)
+        .Expect(ByName(evaluation.reconstruction), ByName(evaluation.downstream));
+  }
+}
+
+TEST_F(DictionaryEvaluationTest, ACrosscoderIsJudgedAtEveryHookPointInItsOwnModel) {
+  Weights weights = model_->weights();
+  weights.embedding.segment = weights.embedding.segment * 3;
+  const Transformer other(model_->hyperparameters(), weights);
+  const std::vector<DictionarySite> sites{SiteAt(*model_, {Site::kResidPost, 0}), SiteAt(*model_, {Site::kMlpPost, 1}),
+                                          SiteAt(other, {Site::kResidPost, 0}, "other:")};
+  const int64_t wide = model_->hyperparameters().hidden_ff, total = 2 * width() + wide;
+  const auto dictionary = RandomDictionary(total, total, 4);
+  DictionaryEvaluationOptions options = Options();
+  options.groups = GroupByTokenCategory(*corpus_);
+  const DictionaryEvaluation evaluation = EvaluateDictionary({sites, sites}, *dictionary, *corpus_, options);
+  ASSERT_EQ(evaluation.sites.size(), 3u);
+  EXPECT_EQ(evaluation.sites[2].name, "other:blocks.0.hook_resid_post");
+  EXPECT_EQ(evaluation.reconstruction.size(), 2u);
+  EXPECT_THAT(evaluation.downstream, IsEmpty());
+  const int64_t columns[] = {0, width(), width() + wide};
+  int64_t rows = 0;
+  for (size_t s = 0; s < 3; ++s) {
+    const SiteEvaluation& site = evaluation.sites[s];
+    OneByOne(*corpus_, sites, sites[s], dictionary, columns[s])
+        .Expect(ByName(site.reconstruction), ByName(site.downstream));
+  }
+  for (const SubgroupEvaluation& group : evaluation.groups) {
+    if (group.name.find(" at other:") != std::string::npos) rows += group.row_count;
+  }
+  EXPECT_EQ(rows, evaluation.row_count);
+  EXPECT_NE(ByName(evaluation.sites[0].downstream).at("cross_entropy_clean"),
+            ByName(evaluation.sites[2].downstream).at("cross_entropy_clean"));
+  for (const Measurement& m : evaluation.across_sites) EXPECT_NO_THROW(DefinitionOf(m.metric)) << m.metric;
+}
+
+// Directions of one length at both, of activations of which one is ten times as long.
+TEST_F(DictionaryEvaluationTest, DecoderNormsAreInUnitsOfTheActivations) {
+  Weights weights = model_->weights();
+  weights.embedding.segment = weights.embedding.segment * 10;
+  const Transformer louder(model_->hyperparameters(), weights);
+  const HookPoint point{Site::kEmbedSegment, -1};
+  const std::vector<DictionarySite> sites{SiteAt(*model_, point), SiteAt(louder, point, "louder:")};
+  RandomTwins twins(width());
+  const DictionaryEvaluation evaluation = EvaluateDictionary({sites, sites}, twins, *corpus_, Options());
+  EXPECT_TRUE(
+      at::allclose(evaluation.sites[0].relative_norms, at::full_like(evaluation.sites[0].relative_norms, 10.0 / 11)));
 }
 
 }  // namespace
