@@ -3,9 +3,7 @@
 
 find_program(CCACHE ccache)
 if(CCACHE)
-  set(CMAKE_CXX_COMPILER_LAUNCHER
-      ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
-      ${CCACHE})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_SOURCE_DIR}/cmake/ccache.sh)
 endif()
 find_program(LLD NAMES ld.lld ld.lld-14)
 if(LLD AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND EXISTS "/usr/bin/ld.lld")
