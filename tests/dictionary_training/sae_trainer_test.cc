@@ -133,9 +133,7 @@ TEST(SaeTrainer, BatchThatIsNotFiniteIsRefusedAndChangesNothing) {
 // Its loss is 0, and the slope of a square root there is not a number.
 class RootOfNothing final : public Objective {
  public:
-  int64_t input_dim() const override { return 6; }
-  int64_t output_dim() const override { return 6; }
-  int64_t feature_count() const override { return 4; }
+  DictionaryWidths widths() const override { return {6, 6, 4}; }
   Parameters Initialise(uint64_t) const override { return {{kDecoder, at::ones({4, 6}, at::kDouble)}}; }
   DifferentiableLoss Loss(const Parameters& p, const ObjectiveState& state, const TrainingRows&,
                           const TrainingContext&) const override {
