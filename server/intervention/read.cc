@@ -88,11 +88,13 @@ class ReadTaker {
     const int64_t document = rows_[row].document;
     DocumentResult& result = *rows_[row].result;
     MlmRow mlm{row, {}, false};
+    bool reads_mlm = false;
     for (size_t i = 0; i < run_.reads.size(); ++i) {
       const Read& read = run_.reads[i];
       if (!Covers(read.documents, document)) continue;
       ReadValue value{static_cast<int64_t>(i), at::Tensor()};
       if (ReadsMlmHead(read.kind)) {
+        reads_mlm = true;
         const std::vector<int64_t> positions = PositionsOf(read, document);
         mlm.positions.insert(mlm.positions.end(), positions.begin(), positions.end());
         mlm.needs_clean |= rows_[row].intervention >= 0 && std::holds_alternative<KlToCleanRead>(read.kind);
@@ -106,7 +108,7 @@ class ReadTaker {
       }
       result.values.push_back(std::move(value));
     }
-    if (!mlm.positions.empty()) AddMlmRow(std::move(mlm));
+    if (reads_mlm) AddMlmRow(std::move(mlm));
   }
 
   std::variant<at::Tensor, FeatureValue> TakeActivations(const Read& read, size_t row) const {

@@ -13,30 +13,11 @@
 
 #include "server/corpus/document.h"
 #include "server/dictionary/dictionary.h"
+#include "server/intervention/positions.h"
 #include "server/model/classifier_head.h"
 #include "server/model/hook_point.h"
 
 namespace lifescope {
-
-// Positions of a document; all empty and cls false: every position.
-struct Positions {
-  std::vector<int64_t> indices;
-  std::vector<std::pair<int64_t, int64_t>> ranges;  // half-open
-  std::vector<int32_t> events;
-  bool cls = false;
-
-  bool all() const { return indices.empty() && ranges.empty() && events.empty() && !cls; }
-};
-
-// The positions in the order given (indices, ranges, events, cls; within an event ascending), repeats included; every
-// position when none is given. Throws c10::IndexError (position or event outside the document) or c10::ValueError
-// (empty range) with a message that starts with `field` and calls the document `name`.
-std::vector<int64_t> ListPositions(const Positions& positions, const Document& document, const std::string& field,
-                                   const std::string& name = "the document");
-
-// The same positions in ascending order, without repeats.
-std::vector<int64_t> ResolvePositions(const Positions& positions, const Document& document, const std::string& field,
-                                      const std::string& name = "the document");
 
 // A dictionary of a run: the engine neither knows nor cares about names.
 struct RunDictionary {

@@ -100,8 +100,9 @@ PairedPositions PairPositions(const Run& run, const Edit& edit, const Donor& don
   }
   const std::vector<int64_t> same =
       ResolvePositions(edit.positions, edited_document, field + ".positions", DocumentName(document));
-  TORCH_CHECK_INDEX(same.back() < donor_document.length(), field, ".donor.document: ", DocumentName(donor.document),
-                    " has ", donor_document.length(), " positions, expected one at the edit's position ", same.back());
+  TORCH_CHECK_INDEX(same.empty() || same.back() < donor_document.length(), field,
+                    ".donor.document: ", DocumentName(donor.document), " has ", donor_document.length(),
+                    " positions, expected one at the edit's position ", same.back());
   return {same, same};
 }
 

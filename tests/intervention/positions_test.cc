@@ -1,8 +1,8 @@
+#include "server/intervention/positions.h"
+
 #include <c10/util/Exception.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
-#include "server/intervention/run.h"
 
 namespace lifescope {
 namespace {
@@ -56,6 +56,50 @@ TEST(Positions, EventZeroIsThePrefix) {
   EXPECT_THAT(ResolvePositions(positions, TwoEvents(), "p"), ElementsAre(0, 1, 2));
 }
 
+// Ages 0 0 0 30 30 30 41 41, days 0 0 0 100 100 100 500 500.
+Document Dated() {
+  Document d = TwoEvents();
+  d.age = {0, 0, 0, 30, 30, 30, 41, 41};
+  d.abspos = {0, 0, 0, 100, 100, 100, 500, 500};
+  return d;
+}
+
+TEST(Positions, BackgroundIsThePrefixWithoutItsEnds) {
+  Document d = TwoEvents();
+  d.token = {1, 12, 13, 2, 16, 2, 17, 2};
+  d.event = {0, 0, 0, 0, 1, 1, 2, 2};
+  Positions positions;
+  positions.background = true;
+  EXPECT_THAT(ResolvePositions(positions, d, "p"), ElementsAre(1, 2));
+  EXPECT_FALSE(positions.all());
+  positions.cls = true;
+  EXPECT_THAT(ListPositions(positions, d, "p"), ElementsAre(0, 1, 2));
+}
+
+TEST(Positions, FiltersRestrictWhatIsChosen) {
+  Positions positions;
+  positions.tokens = {2, 17};
+  EXPECT_FALSE(positions.all());
+  EXPECT_THAT(ResolvePositions(positions, Dated(), "p"), ElementsAre(2, 5, 6, 7));
+  positions.events = {1};
+  EXPECT_THAT(ResolvePositions(positions, Dated(), "p"), ElementsAre(5));
+  positions.tokens = {17};
+  EXPECT_THAT(ResolvePositions(positions, Dated(), "p"), ElementsAre());
+}
+
+TEST(Positions, AgesAndDatesAreHalfOpenAndThePrefixHasNone) {
+  Positions positions;
+  positions.age = {0, 41};
+  EXPECT_THAT(ResolvePositions(positions, Dated(), "p"), ElementsAre(3, 4, 5));
+  positions.age = {30, 42};
+  EXPECT_THAT(ResolvePositions(positions, Dated(), "p"), ElementsAre(3, 4, 5, 6, 7));
+  positions.abspos = {100, 500};
+  EXPECT_THAT(ResolvePositions(positions, Dated(), "p"), ElementsAre(3, 4, 5));
+  positions.age.reset();
+  positions.abspos = {-5, 1};
+  EXPECT_THAT(ResolvePositions(positions, Dated(), "p"), ElementsAre());
+}
+
 TEST(Positions, FaultsNameTheirPath) {
   Positions positions;
   positions.indices = {0, 8};
@@ -71,6 +115,12 @@ TEST(Positions, FaultsNameTheirPath) {
   positions = {};
   positions.events = {1, 3};
   EXPECT_THAT(MessageOf<c10::IndexError>(positions), StartsWith("reads[3].positions.events[1]: 3"));
+  positions = {};
+  positions.age = {30, 30};
+  EXPECT_THAT(MessageOf<c10::ValueError>(positions), StartsWith("reads[3].positions.age: [30, 30), expected begin <"));
+  positions = {};
+  positions.abspos = {5, 4};
+  EXPECT_THAT(MessageOf<c10::ValueError>(positions), StartsWith("reads[3].positions.abspos: [5, 4)"));
 }
 
 }  // namespace

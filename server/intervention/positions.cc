@@ -1,4 +1,4 @@
-#include "server/intervention/run.h"
+#include "server/intervention/positions.h"
 
 #include <c10/util/Exception.h>
 
@@ -23,13 +23,12 @@ void AppendEvent(int32_t event, const Document& document, const std::string& fie
                     ", an event of ", name);
 }
 
-}  // namespace
-
-std::vector<int64_t> ListPositions(const Positions& positions, const Document& document, const std::string& field,
-                                   const std::string& name) {
+// The positions that are chosen, before the filters.
+std::vector<int64_t> Choose(const Positions& positions, const Document& document, const std::string& field,
+                            const std::string& name) {
   const int64_t length = document.length();
   std::vector<int64_t> listed;
-  if (positions.all()) {
+  if (positions.chooses_all()) {
     listed.resize(length);
     std::iota(listed.begin(), listed.end(), 0);
     return listed;
@@ -51,6 +50,39 @@ std::vector<int64_t> ListPositions(const Positions& positions, const Document& d
     AppendEvent(positions.events[i], document, Element(field, "events", i), name, &listed);
   }
   if (positions.cls) listed.push_back(0);
+  for (int64_t position = 1; positions.background && position < length; ++position) {
+    if (document.event[position] == 0 && document.token[position] != kSep) listed.push_back(position);
+  }
+  return listed;
+}
+
+using Interval = std::optional<std::pair<int32_t, int32_t>>;
+
+void CheckInterval(const Interval& interval, const std::string& field) {
+  TORCH_CHECK_VALUE(!interval.has_value() || interval->first < interval->second, field, ": [", interval->first, ", ",
+                    interval->second, "), expected begin < end");
+}
+
+bool Holds(const Interval& interval, int32_t value) {
+  return !interval.has_value() || (interval->first <= value && value < interval->second);
+}
+
+bool Passes(const Positions& positions, const Document& document, int64_t position) {
+  const bool timed = positions.age.has_value() || positions.abspos.has_value();
+  if (timed && document.event[position] == 0) return false;
+  const std::vector<int32_t>& tokens = positions.tokens;
+  return (tokens.empty() || std::find(tokens.begin(), tokens.end(), document.token[position]) != tokens.end()) &&
+         Holds(positions.age, document.age[position]) && Holds(positions.abspos, document.abspos[position]);
+}
+
+}  // namespace
+
+std::vector<int64_t> ListPositions(const Positions& positions, const Document& document, const std::string& field,
+                                   const std::string& name) {
+  CheckInterval(positions.age, field + ".age");
+  CheckInterval(positions.abspos, field + ".abspos");
+  std::vector<int64_t> listed = Choose(positions, document, field, name);
+  std::erase_if(listed, [&](int64_t position) { return !Passes(positions, document, position); });
   return listed;
 }
 

@@ -1,0 +1,93 @@
+// The checks of interventions: targets, positions and modes of every edit.
+#include "server/intervention/run_checks.h"
+#include "server/intervention/target.h"
+
+namespace lifescope {
+namespace {
+
+class InterventionChecks : RunChecks {
+ public:
+  using RunChecks::RunChecks;
+
+  void CheckInterventions() const {
+    for (size_t i = 0; i < run_.interventions.size(); ++i) {
+      const std::string field = ElementPath("interventions", i) + ".edits";
+      const std::vector<Edit>& edits = run_.interventions[i].edits;
+      TORCH_CHECK_VALUE(!edits.empty(), field, ": none, expected at least one");
+      for (size_t j = 0; j < edits.size(); ++j) CheckEdit(edits[j], ElementPath(field, j));
+    }
+  }
+
+ private:
+  void CheckEdit(const Edit& edit, const std::string& field) const {
+    std::visit([&](const auto& target) { CheckTarget(target, edit, field); }, edit.target);
+    TORCH_CHECK_VALUE(edit.error_mode == ErrorMode::kDelta || std::holds_alternative<FeatureTarget>(edit.target), field,
+                      ".error_mode: REPLACE, expected none: it is for feature targets");
+    CheckIndices(edit.documents, document_count(), field + ".documents", "document");
+    CheckPositions(edit.positions, edit.documents, field);
+    std::visit([&](const auto& mode) { CheckMode(edit, mode, field); }, edit.mode);
+  }
+
+  void CheckTarget(const ActivationTarget& target, const Edit& edit, const std::string& field) const {
+    CheckRowPoint(target.hook_point, edit.positions, field, ".activation.hook_point");
+    const auto* donor = std::get_if<Donor>(&edit.mode);
+    TORCH_CHECK_VALUE(target.hook_point.head.empty() || donor == nullptr || donor->positions.all(), field,
+                      ".donor.positions: given, expected none: ", target.hook_point.ToString(),
+                      " has one row per document");
+  }
+  void CheckTarget(const HeadTarget& target, const Edit&, const std::string& field) const {
+    CheckIndex(target.layer, hyperparameters_.n_encoders, field + ".head.layer", "layer");
+    CheckIndex(target.head, hyperparameters_.n_heads, field + ".head.head", "head");
+  }
+  void CheckTarget(const NeuronTarget& target, const Edit&, const std::string& field) const {
+    CheckIndex(target.layer, hyperparameters_.n_encoders, field + ".neurons.layer", "layer");
+    TORCH_CHECK_VALUE(!target.neurons.empty(), field, ".neurons.neurons: none, expected at least one");
+    CheckIndices(target.neurons, hyperparameters_.hidden_ff, field + ".neurons.neurons", "neuron");
+  }
+  void CheckTarget(const FeatureTarget& target, const Edit&, const std::string& field) const {
+    CheckDictionary(target.dictionary, field + ".features.dictionary");
+    TORCH_CHECK_VALUE(!run_.dictionaries[target.dictionary].is_transcoder, field,
+                      ".features.dictionary: a transcoder, which does not reconstruct what it reads; expected a sparse "
+                      "autoencoder: features of a transcoder can be read, not edited");
+    TORCH_CHECK_VALUE(!target.features.empty(), field, ".features.features: none, expected at least one");
+    CheckIndices(target.features, run_.dictionaries[target.dictionary].dictionary->feature_count(),
+                 field + ".features.features", "feature");
+  }
+
+  void CheckMode(const Edit&, const Zero&, const std::string&) const {}
+  void CheckMode(const Edit&, const Mean& mode, const std::string& field) const {
+    TORCH_CHECK_VALUE(!mode.documents.empty(), field, ".mean.documents: none, expected at least one");
+    CheckIndices(mode.documents, document_count(), field + ".mean.documents", "document");
+  }
+  void CheckMode(const Edit& edit, const SetTo& mode, const std::string& field) const {
+    CheckValues(edit, mode.values, field + ".set.values");
+  }
+  void CheckMode(const Edit&, const Scale& mode, const std::string& field) const {
+    CheckFinite(mode.factor, field + ".scale.factor");
+  }
+  void CheckMode(const Edit& edit, const Add& mode, const std::string& field) const {
+    CheckValues(edit, mode.values, field + ".add.values");
+  }
+  void CheckMode(const Edit& edit, const Donor& mode, const std::string& field) const {
+    CheckIndex(mode.document, document_count(), field + ".donor.document", "document");
+    CheckTokens(mode.positions.tokens, field + ".donor.positions.tokens");
+    for (int64_t d = 0; d < document_count(); ++d) {
+      if (Covers(edit.documents, d)) PairPositions(run_, edit, mode, d, field);
+    }
+  }
+
+  void CheckValues(const Edit& edit, const std::vector<double>& values, const std::string& field) const {
+    const size_t channels = EditedChannels(edit.target, hyperparameters_).size();
+    TORCH_CHECK_VALUE(values.size() == 1 || values.size() == channels, field, ": ", values.size(),
+                      " values, expected 1 or ", channels, ", one per edited channel");
+    for (size_t i = 0; i < values.size(); ++i) CheckFinite(values[i], ElementPath(field, i));
+  }
+};
+
+}  // namespace
+
+void ValidateInterventions(const Run& run, const Transformer& model) {
+  InterventionChecks(run, model).CheckInterventions();
+}
+
+}  // namespace lifescope
