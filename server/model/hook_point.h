@@ -24,6 +24,7 @@ enum class Site {
   kEmbedSegment,   // hook_embed_segment        [tokens, hidden]  times its gate
   kEmbed,          // hook_embed                [tokens, hidden]  sum of the four
   kResidPre,       // blocks.i.hook_resid_pre   [tokens, hidden]
+  kAttnIn,         // blocks.i.hook_attn_in     [tokens, hidden]  what attention reads; the stream keeps its value
   kQ,              // blocks.i.attn.hook_q      [tokens, heads, head_dim]  global heads first
   kK,              // blocks.i.attn.hook_k
   kV,              // blocks.i.attn.hook_v
@@ -36,6 +37,7 @@ enum class Site {
   kAttnOut,        // blocks.i.hook_attn_out    [tokens, hidden]  before the ReZero gate
   kAttnContrib,    // blocks.i.hook_attn_contrib  times the gate
   kResidMid,       // blocks.i.hook_resid_mid
+  kMlpIn,          // blocks.i.hook_mlp_in      [tokens, hidden]  what the MLP reads; the stream keeps its value
   kMlpPre,         // blocks.i.mlp.hook_pre     [tokens, hidden_ff]
   kMlpPost,        // blocks.i.mlp.hook_post    [tokens, hidden_ff]
   kMlpOut,         // blocks.i.hook_mlp_out     [tokens, hidden]  before the gate

@@ -39,11 +39,13 @@ at::Tensor Transformer::Block(int64_t layer, const at::Tensor& x, const Attentio
   const ForwardPass pass{options, layer};
 
   const at::Tensor resid_pre = pass.Hooked(Site::kResidPre, x);
-  const at::Tensor attn_out = pass.Hooked(Site::kAttnOut, Attention(w, hyperparameters_, resid_pre, layout, pass));
+  const at::Tensor attn_in = pass.Hooked(Site::kAttnIn, resid_pre);
+  const at::Tensor attn_out = pass.Hooked(Site::kAttnOut, Attention(w, hyperparameters_, attn_in, layout, pass));
   const at::Tensor attn_contrib = pass.Hooked(Site::kAttnContrib, w.gate_attention * attn_out);
   const at::Tensor resid_mid = pass.Hooked(Site::kResidMid, resid_pre + attn_contrib);
 
-  const at::Tensor mlp_pre = pass.Hooked(Site::kMlpPre, at::linear(resid_mid, w.w_in, w.b_in));
+  const at::Tensor mlp_in = pass.Hooked(Site::kMlpIn, resid_mid);
+  const at::Tensor mlp_pre = pass.Hooked(Site::kMlpPre, at::linear(mlp_in, w.w_in, w.b_in));
   const at::Tensor mlp_act = Activate(hyperparameters_.hidden_act, pass.Dropped(mlp_pre, &Dropout::feed_forward));
   const at::Tensor mlp_post = pass.Hooked(Site::kMlpPost, mlp_act);
   const at::Tensor mlp_out = pass.Hooked(Site::kMlpOut, at::linear(mlp_post, w.w_out, w.b_out));

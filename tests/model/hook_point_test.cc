@@ -23,7 +23,7 @@ TEST(HookPoint, NamesRoundTripAndDiffer) {
     EXPECT_TRUE(names.insert(point.ToString()).second) << point.ToString();
     point.CheckLayer(SmallHyperparameters());
   }
-  EXPECT_EQ(names.size(), 5u + 3 * 18 + 3);
+  EXPECT_EQ(names.size(), 5u + 3 * 20 + 3);
   EXPECT_EQ((HookPoint{Site::kResidPost, 3}.ToString()), "blocks.3.hook_resid_post");
   EXPECT_EQ((HookPoint{Site::kPhiK, 12}.ToString()), "blocks.12.attn.hook_phi_k");
 }

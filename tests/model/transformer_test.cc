@@ -101,6 +101,25 @@ TEST_F(TransformerTest, NamedActivationsAddUp) {
   }
 }
 
+TEST_F(TransformerTest, TheInputOfASublayerIsNotTheStream) {
+  const auto with = [&](Site edited, Site captured) {
+    at::Tensor activation;
+    Hooks hooks;
+    hooks.Add({edited, 1}, [](const at::Tensor& x) { return x + 0.5; });
+    hooks.Capture({captured, 1}, &activation);
+    Forward(hooks);
+    return activation;
+  };
+  const BlockWeights& w = model_.weights().blocks[1];
+  // The sublayer works on the changed value...
+  ExpectEqual(with(Site::kAttnIn, Site::kQ).flatten(1), at::linear(At(Site::kResidPre, 1) + 0.5, w.w_q));
+  ExpectEqual(with(Site::kMlpIn, Site::kMlpPre), at::linear(At(Site::kResidMid, 1) + 0.5, w.w_in, w.b_in));
+  // ... and adds to the unchanged one.
+  ExpectEqual(with(Site::kAttnIn, Site::kResidMid), At(Site::kResidPre, 1) + with(Site::kAttnIn, Site::kAttnContrib));
+  ExpectEqual(with(Site::kMlpIn, Site::kResidPost), At(Site::kResidMid, 1) + with(Site::kMlpIn, Site::kMlpContrib));
+  EXPECT_FALSE(at::allclose(with(Site::kAttnIn, Site::kAttnContrib), At(Site::kAttnContrib, 1)));
+}
+
 TEST_F(TransformerTest, GlobalHeadsAreKvOverKsum) {
   const at::Tensor q = At(Site::kPhiQ, 1), kv = At(Site::kKv, 1), ksum = At(Site::kKsum, 1), z = At(Site::kZ, 1);
   for (int64_t d = 0; d < batch_.document_count(); ++d) {
