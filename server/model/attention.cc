@@ -109,15 +109,24 @@ struct WindowRows {
   std::vector<int64_t> query, key, slot;
   std::vector<uint8_t> valid;
 
-  void Add(int64_t begin, int64_t end, int64_t w) {
-    const int64_t first_slot = static_cast<int64_t>(query.size());
-    for (int64_t row = begin; row < end; ++row) slot.push_back(first_slot + row - begin);
-    for (int64_t start = begin; start < end; start += w) {
-      for (int64_t row = start; row < start + w; ++row) query.push_back(std::min(row, end - 1));
-      for (int64_t row = start - w; row < start + 2 * w; ++row) {
-        valid.push_back(row >= begin && row < end);
-        key.push_back(std::clamp(row, begin, end - 1));
+  // The document's rows follow `begin`, at these positions.
+  void Add(int64_t begin, const int64_t* position, int64_t length, int64_t w) {
+    std::vector<int64_t> row_at(static_cast<size_t>(position[length - 1] / w + 3) * w,
+                                -1);  // a window more at each end
+    for (int64_t row = 0; row < length; ++row) row_at[position[row] + w] = begin + row;
+    const auto row_or = [&](int64_t slot, int64_t other) { return row_at[slot] < 0 ? other : row_at[slot]; };
+    int64_t last_window = -1;
+    for (int64_t row = 0; row < length; ++row) {
+      const int64_t window = position[row] / w;
+      if (window != last_window) {
+        for (int64_t s = 0; s < w; ++s) query.push_back(row_or((window + 1) * w + s, begin + row));
+        for (int64_t s = 0; s < 3 * w; ++s) {
+          valid.push_back(row_at[window * w + s] >= 0);
+          key.push_back(row_or(window * w + s, begin + row));
+        }
+        last_window = window;
       }
+      slot.push_back(static_cast<int64_t>(query.size()) - w + position[row] % w);
     }
   }
 };
@@ -129,11 +138,10 @@ AttentionLayout MakeAttentionLayout(const PackedBatch& batch, const Hyperparamet
   const at::Device device = batch.token.device();
   AttentionLayout layout;
   layout.offsets = batch.offsets;
+  const at::Tensor position = batch.position.to(at::kCPU);
   // A window over the longest document is the whole of every document, as it is over any longer window: a window size
   // from a foreign file costs no more than that.
-  int64_t longest = 0;
-  for (int64_t d = 0; d < batch.document_count(); ++d) longest = std::max(longest, batch.length(d));
-  layout.window = std::min(hyperparameters.local_window_size, longest);
+  layout.window = std::min(hyperparameters.local_window_size, position.max().item<int64_t>() + 1);
   std::vector<int64_t> document;
   std::vector<double> padding, floor;
   WindowRows rows;
@@ -141,7 +149,7 @@ AttentionLayout MakeAttentionLayout(const PackedBatch& batch, const Hyperparamet
     document.insert(document.end(), static_cast<size_t>(batch.length(d)), d);
     padding.push_back(static_cast<double>(batch.n_slots[d] - batch.length(d)));
     floor.push_back(padding.back() > 0 ? 0 : -std::numeric_limits<double>::infinity());
-    rows.Add(batch.offsets[d], batch.offsets[d + 1], layout.window);
+    rows.Add(batch.offsets[d], position.data_ptr<int64_t>() + batch.offsets[d], batch.length(d), layout.window);
   }
   layout.document = HostIndex(document, device);
   layout.padding = at::tensor(padding, at::kDouble).to(device, dtype).unsqueeze(1);

@@ -32,7 +32,8 @@ enum class Site {
   kPhiK,           // blocks.i.attn.hook_phi_k
   kKv,             // blocks.i.attn.hook_kv     [documents, global heads, random features, head_dim]
   kKsum,           // blocks.i.attn.hook_ksum   [documents, global heads, random features], padding included
-  kPatternLocal,   // blocks.i.attn.hook_pattern_local  [windows, local heads, w, 3w]; w is at most the longest document
+  kPatternLocal,   // blocks.i.attn.hook_pattern_local  [windows, local heads, w, 3w]; w is at most the longest
+                   // document's slots
   kZ,              // blocks.i.attn.hook_z      [tokens, heads, head_dim]  before the output projection
   kAttnOut,        // blocks.i.hook_attn_out    [tokens, hidden]  before the ReZero gate
   kAttnContrib,    // blocks.i.hook_attn_contrib  times the gate

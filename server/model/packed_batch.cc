@@ -22,10 +22,24 @@ at::Tensor PackPositions(const std::vector<DocumentRows>& documents, int64_t tok
   at::Tensor packed = at::empty({tokens}, at::kLong);
   int64_t* out = packed.data_ptr<int64_t>();
   for (const DocumentRows& document : documents) {
-    std::iota(out, out + document.length, int64_t{0});
+    if (document.position == nullptr) {
+      std::iota(out, out + document.length, int64_t{0});
+    } else {
+      std::copy_n(document.position, document.length, out);
+    }
     out += document.length;
   }
   return packed.to(device);
+}
+
+void CheckPositions(const DocumentRows& document, size_t d) {
+  int64_t next = 0;
+  for (int64_t row = 0; row < document.length; ++row) {
+    const int64_t position = document.position[row];
+    TORCH_CHECK_VALUE(next <= position && position < document.n_slots, "document ", d, " of the batch: row ", row,
+                      " is at position ", position, ", expected ", next, " <= position < ", document.n_slots);
+    next = position + 1;
+  }
 }
 
 }  // namespace
@@ -39,6 +53,7 @@ PackedBatch MakePackedBatch(const std::vector<DocumentRows>& documents, at::Devi
     TORCH_CHECK_VALUE(document.length > 0, "document ", d, " of the batch is empty");
     TORCH_CHECK_VALUE(document.length <= document.n_slots, "document ", d, " of the batch has ", document.length,
                       " tokens, more than its n_slots ", document.n_slots);
+    if (document.position != nullptr) CheckPositions(document, d);
     batch.offsets.push_back(batch.offsets.back() + document.length);
     batch.n_slots.push_back(document.n_slots);
   }

@@ -11,13 +11,15 @@ namespace lifescope {
 // The input of one forward pass. All tensors INT64 [tokens], on the model's device.
 struct PackedBatch {
   at::Tensor token;
-  at::Tensor abspos;    // days since the reference date plus one; 0 in the prefix
-  at::Tensor age;       // years
-  at::Tensor segment;   // in [0, 4)
-  at::Tensor position;  // 0-based index within the document
+  at::Tensor abspos;   // days since the reference date plus one; 0 in the prefix
+  at::Tensor age;      // years
+  at::Tensor segment;  // in [0, 4)
+  // 0-based slot in the document as it would be padded, ascending. A slot that no row has is a hole: padding in the
+  // middle, as of an event that was masked out in place.
+  at::Tensor position;
   // Document d is rows offsets[d] .. offsets[d + 1). On the host.
   std::vector<int64_t> offsets;
-  // Padded length of each document, which the global heads count in their denominator; at least its length.
+  // Padded length of each document, which the global heads count in their denominator; its rows are in [0, n_slots).
   std::vector<int64_t> n_slots;
 
   int64_t document_count() const { return static_cast<int64_t>(n_slots.size()); }
@@ -33,9 +35,12 @@ struct DocumentRows {
   const int32_t* segment;
   int64_t length;
   int64_t n_slots;
+  // Slot of each row, ascending and below n_slots; null: 0, 1, 2... without holes.
+  const int32_t* position = nullptr;
 };
 
-// Packs documents. Throws c10::ValueError naming the document's index: empty, or longer than its n_slots.
+// Packs documents. Throws c10::ValueError naming the document's index: empty, longer than its n_slots, or positions
+// that do not ascend within them.
 PackedBatch MakePackedBatch(const std::vector<DocumentRows>& documents, at::Device device);
 
 }  // namespace lifescope

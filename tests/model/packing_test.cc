@@ -3,6 +3,7 @@
 #include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <random>
 
 #include "server/model/transformer.h"
@@ -70,6 +71,50 @@ TEST_P(Packing, EqualsThePaddedReference) {
     ExpectClose(model.MlmLogits(final), reference.MlmLogits(expected), tolerance, tolerance, family);
     const at::Tensor cls = expected.index_select(0, FirstRows(batch));
     ExpectClose(model.SopLogits(cls), reference.SopLogits(cls), tolerance, tolerance, family);
+  }
+}
+
+// Leaves these rows out of every document that is longer, where they were: their slots become holes.
+PackedBatch WithHoles(const PackedBatch& batch, const std::vector<int64_t>& holes) {
+  std::vector<int64_t> kept;
+  PackedBatch result = batch;
+  result.offsets = {0};
+  for (int64_t d = 0; d < batch.document_count(); ++d) {
+    for (int64_t row = 0; row < batch.length(d); ++row) {
+      const bool is_hole = std::find(holes.begin(), holes.end(), row) != holes.end();
+      if (!is_hole || row + 1 == batch.length(d)) kept.push_back(batch.offsets[d] + row);
+    }
+    result.offsets.push_back(static_cast<int64_t>(kept.size()));
+  }
+  const at::Tensor index = at::tensor(kept, at::kLong);
+  for (at::Tensor* column : {&result.token, &result.abspos, &result.age, &result.segment, &result.position}) {
+    *column = column->index_select(0, index);
+  }
+  return result;
+}
+
+// The window is 5: holes at the start, in a window, over a window and its neighbours, and over whole windows.
+TEST_P(Packing, HolesEqualThoseOfThePaddedReference) {
+  const c10::NoGradGuard no_grad;
+  const Weights weights = SmallWeights(h_, 1, dtype_);
+  const Transformer model(h_, weights);
+  const PaddedReference reference(ToStateDict(weights, h_), h_);
+  const std::string family = std::string("life2vec.packed_vs_padded.") + (dtype_ == at::kDouble ? "f64" : "f32");
+  const std::vector<int64_t> holes = {0, 2, 3, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 26, 31};
+  for (const int64_t slots : {33, 64}) {
+    const PackedBatch whole = RandomBatch(h_, RandomLengths(static_cast<uint64_t>(slots), 33), slots, 7);
+    const PackedBatch batch = WithHoles(whole, holes);
+    ASSERT_LT(batch.token_count(), whole.token_count());
+    const PaddedBatch padded = PadBatch(batch);
+    const at::Tensor final = model.Forward(batch);
+    ExpectClose(final, RealRows(reference.Forward(padded), padded.mask), ToleranceOf(dtype_), ToleranceOf(dtype_),
+                family);
+    // To close the gap is another document.
+    PackedBatch closed = batch;
+    std::vector<at::Tensor> positions;
+    for (int64_t d = 0; d < batch.document_count(); ++d) positions.push_back(at::arange(batch.length(d), at::kLong));
+    closed.position = at::cat(positions);
+    EXPECT_FALSE(at::allclose(model.Forward(closed), final));
   }
 }
 
@@ -147,7 +192,7 @@ TEST(PackingGradients, OfEveryWeightEqualThoseOfThePaddedReference) {
   }
 }
 
-TEST(PackedBatch, RefusesEmptyAndTooLongDocumentsByIndex) {
+TEST(PackedBatch, RefusesWhatDoesNotFitByIndex) {
   const std::vector<int32_t> column(9, 1);
   const auto rows = [&](int64_t length, int64_t slots) {
     return DocumentRows{column.data(), column.data(), column.data(), column.data(), length, slots};
@@ -159,6 +204,15 @@ TEST(PackedBatch, RefusesEmptyAndTooLongDocumentsByIndex) {
   EXPECT_EQ(pack({rows(9, 8)}), "document 0 of the batch has 9 tokens, more than its n_slots 8");
   EXPECT_EQ(pack({}), "a batch needs at least one document");
   EXPECT_EQ(pack({rows(9, 9)}), "no error");
+  const auto at_positions = [&](std::vector<int32_t> position, int64_t slots) {
+    DocumentRows document = rows(static_cast<int64_t>(position.size()), slots);
+    document.position = position.data();
+    return pack({document});
+  };
+  EXPECT_EQ(at_positions({0, 3, 7}, 8), "no error");
+  EXPECT_EQ(at_positions({0, 3, 8}, 8), "document 0 of the batch: row 2 is at position 8, expected 4 <= position < 8");
+  EXPECT_EQ(at_positions({0, 3, 3}, 8), "document 0 of the batch: row 2 is at position 3, expected 4 <= position < 8");
+  EXPECT_EQ(at_positions({-1, 3}, 8), "document 0 of the batch: row 0 is at position -1, expected 0 <= position < 8");
 }
 
 TEST(PackedBatch, PositionsStartAgainInEveryDocument) {

@@ -32,12 +32,12 @@ PaddedBatch PadBatch(const PackedBatch& batch) {
   const int64_t documents = batch.document_count(), slots = batch.n_slots.front();
   PaddedBatch padded{at::zeros({documents, 4, slots}, at::kLong), at::zeros({documents, slots}, at::kBool)};
   for (int64_t d = 0; d < documents; ++d) {
-    const int64_t begin = batch.offsets[d], length = batch.length(d);
+    const auto rows = [&](const at::Tensor& column) { return column.slice(0, batch.offsets[d], batch.offsets[d + 1]); };
     const at::Tensor columns[] = {batch.token, batch.abspos, batch.age, batch.segment};
     for (int64_t row = 0; row < 4; ++row) {
-      padded.input_ids[d][row].slice(0, 0, length).copy_(columns[row].slice(0, begin, begin + length));
+      padded.input_ids[d][row].index_copy_(0, rows(batch.position), rows(columns[row]));
     }
-    padded.mask[d].slice(0, 0, length).fill_(true);
+    padded.mask[d].index_fill_(0, rows(batch.position), true);
   }
   return padded;
 }

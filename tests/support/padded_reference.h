@@ -12,7 +12,8 @@
 
 namespace lifescope {
 
-// Documents padded to one length. `input_ids` INT64 [documents, 4, slots]: token, abspos, age, segment; 0 in padding.
+// Documents padded to one length, holes included. `input_ids` INT64 [documents, 4, slots]: token, abspos, age, segment;
+// 0 in padding.
 struct PaddedBatch {
   at::Tensor input_ids;
   at::Tensor mask;  // BOOL [documents, slots]
