@@ -36,10 +36,14 @@ CleanValues::CleanValues(const Run& run)
   }
 }
 
+bool CleanValues::Wants(int64_t document, const HookPoint& point) const {
+  const std::vector<HookPoint>& points = points_[document];
+  return std::find(points.begin(), points.end(), point) != points.end();
+}
+
 void CleanValues::Want(int64_t document, const HookPoint& point) {
-  std::vector<HookPoint>& points = points_[document];
-  if (std::find(points.begin(), points.end(), point) != points.end()) return;
-  points.push_back(point);
+  if (Wants(document, point)) return;
+  points_[document].push_back(point);
   rows_[document].emplace_back();
 }
 

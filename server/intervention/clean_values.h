@@ -14,14 +14,17 @@
 
 namespace lifescope {
 
-// Belongs to one Execute; not thread-safe. What is wanted is found at construction from the run; the engine puts it
-// here while it runs the documents clean, and it is kept until the run ends.
+// Belongs to one Execute; not thread-safe. What edits and reads want is found at construction from the run; the engine
+// adds what it needs itself, puts it all here while it runs the documents clean, and it is kept until the run ends.
 class CleanValues {
  public:
   explicit CleanValues(const Run& run);
 
   // Hook points whose clean activation of the document is wanted.
   const std::vector<HookPoint>& WantedPoints(int64_t document) const { return points_[document]; }
+  bool Wants(int64_t document, const HookPoint& point) const;
+  // Adds one, before the document runs clean.
+  void Want(int64_t document, const HookPoint& point);
   // Whether the document's final residual stream is wanted.
   bool WantsFinal(int64_t document) const { return wants_final_[document]; }
 
@@ -38,7 +41,6 @@ class CleanValues {
   const at::Tensor& FeatureMean(int64_t dictionary, const std::vector<int64_t>& documents);
 
  private:
-  void Want(int64_t document, const HookPoint& point);
   // Dictionary (-1: none), hook point's name, documents.
   using MeanKey = std::tuple<int64_t, std::string, std::vector<int64_t>>;
 

@@ -39,8 +39,9 @@ class Execution {
   }
 
   RunResult Execute() {
+    std::vector<ForwardRow> edited_rows = PlaceEditedRows();
+    ShareCleanLayers(edited_rows);
     const std::vector<ForwardRow> clean_rows = PlaceCleanRows();
-    const std::vector<ForwardRow> edited_rows = PlaceEditedRows();
     total_ = static_cast<int64_t>(clean_rows.size() + edited_rows.size());
     RunInBatches(clean_rows);
     RunInBatches(edited_rows);
@@ -88,6 +89,36 @@ class Execution {
     return rows;
   }
 
+  // The first layer that an edit or a read of the row touches.
+  int64_t FirstLayerOf(const ForwardRow& row) const {
+    const int64_t n_encoders = model_.hyperparameters().n_encoders;
+    int64_t first = CleanLayers(run_, run_.interventions[row.intervention], row.document, n_encoders);
+    for (const HookPoint& point : PointsForReads(run_, row.document)) {
+      first = std::min(first, LayersBefore(point, n_encoders));
+    }
+    return first;
+  }
+
+  // Lets the rows start from the clean runs, and brings those that start at the same layer together.
+  void ShareCleanLayers(std::vector<ForwardRow>& rows) {
+    int64_t bytes_left = options_.shared_bytes;
+    for (ForwardRow& row : rows) {
+      const int64_t layers = FirstLayerOf(row);
+      if (layers == 0) continue;
+      const HookPoint start{Site::kResidPost, layers - 1};
+      if (!clean_.Wants(row.document, start)) {
+        const int64_t bytes = run_.documents[row.document].length() * model_.hyperparameters().hidden_size *
+                              static_cast<int64_t>(at::elementSize(model_.dtype()));
+        if (bytes > bytes_left) continue;
+        bytes_left -= bytes;
+        clean_.Want(row.document, start);
+      }
+      row.shared_layers = layers;
+    }
+    std::stable_sort(rows.begin(), rows.end(),
+                     [](const ForwardRow& a, const ForwardRow& b) { return a.shared_layers < b.shared_layers; });
+  }
+
   void RunInBatches(const std::vector<ForwardRow>& rows) {
     std::vector<ForwardRow> batch;
     int64_t tokens = 0;
@@ -102,7 +133,9 @@ class Execution {
     };
     for (const ForwardRow& row : rows) {
       const int64_t length = run_.documents[row.document].length();
-      if (run_.deterministic || tokens + length > options_.batch_tokens) flush();
+      const bool fits = tokens + length <= options_.batch_tokens &&
+                        (batch.empty() || batch.back().shared_layers == row.shared_layers);
+      if (run_.deterministic || !fits) flush();
       batch.push_back(row);
       tokens += length;
     }
@@ -121,12 +154,29 @@ class Execution {
     options.before_layer = [this] { CheckCancelled(); };
     options.layer_count = 0;
     for (const ForwardRow& row : rows) options.layer_count = std::max(options.layer_count, LayersFor(row));
+    options.first_layer = rows.front().shared_layers;
+    if (options.first_layer > 0) options.residual = SharedResidual(rows);
+    CountLayers(rows.size(), options);
     output.final = model_.Forward(batch, options);
     if (options.layer_count == model_.hyperparameters().n_encoders) RunHeads(hooks, &output);
     for (size_t row = 0; row < rows.size(); ++row) {
       if (rows[row].intervention < 0) KeepCleanValues(rows[row].document, row, output);
     }
     TakeReads(run_, model_, clean_, rows, output);
+  }
+
+  at::Tensor SharedResidual(const std::vector<ForwardRow>& rows) const {
+    std::vector<at::Tensor> residual;
+    for (const ForwardRow& row : rows) {
+      residual.push_back(clean_.Rows(row.document, {Site::kResidPost, row.shared_layers - 1}));
+    }
+    return at::cat(residual);
+  }
+
+  void CountLayers(size_t rows, const ForwardOptions& options) {
+    const int64_t count = static_cast<int64_t>(rows);
+    result_.layer_passes += count * (options.layer_count - options.first_layer);
+    result_.shared_layer_passes += count * options.first_layer;
   }
 
   void RunHeads(const Hooks& hooks, ForwardOutput* output) const {

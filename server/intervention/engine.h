@@ -23,6 +23,9 @@ struct ExecuteOptions {
   std::function<void(int64_t done, int64_t total)> on_progress;
   // Packed tokens of one batch; a longer document runs alone.
   int64_t batch_tokens = 16384;
+  // Memory for residual streams of clean runs, so that edited runs start at the first layer that an edit or a read
+  // touches. When it is used up, the others start at the tokens: the numbers are the same.
+  int64_t shared_bytes = int64_t{1} << 30;
 };
 
 // Checks everything that can be checked before any compute. Throws c10::ValueError or c10::IndexError whose message
@@ -30,8 +33,9 @@ struct ExecuteOptions {
 void ValidateRun(const Run& run, const Transformer& model);
 
 // Validates, then runs every document clean and every intervention's documents with its edits, batched over all of
-// them (packed; edits are per row), with only the layers that the reads need. Thread-safe: the model and the
-// dictionaries are const. Runs without recording gradients.
+// them (packed; edits are per row), with only the layers that the reads need: edited runs share those before their
+// first edit with the clean run. Thread-safe: the model and the dictionaries are const. Runs without recording
+// gradients.
 RunResult Execute(const Run& run, const Transformer& model, const ExecuteOptions& options = {});
 
 }  // namespace lifescope

@@ -20,6 +20,8 @@ struct ForwardRow {
   int64_t intervention = -1;
   // Where its reads go.
   DocumentResult* result = nullptr;
+  // Layers that it takes from the document's clean run instead of running them.
+  int64_t shared_layers = 0;
 };
 
 // Rows of one document in a batch's activation.

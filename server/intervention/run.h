@@ -150,6 +150,9 @@ struct RunResult {
   int64_t n_slots = 0;
   std::vector<DocumentResult> clean;
   std::vector<InterventionResult> interventions;
+  // Layers, summed over all forwards: computed, and taken from clean runs instead.
+  int64_t layer_passes = 0;
+  int64_t shared_layer_passes = 0;
 };
 
 }  // namespace lifescope

@@ -60,6 +60,20 @@ HookPoint EditHookPoint(const Run& run, const EditTarget& target) {
   return run.dictionaries[std::get<FeatureTarget>(target).dictionary].hook_point;
 }
 
+int64_t LayersBefore(const HookPoint& point, int64_t n_encoders) {
+  if (!point.head.empty()) return n_encoders;
+  return point.site == Site::kResidPost ? point.layer + 1 : std::max<int64_t>(point.layer, 0);
+}
+
+int64_t CleanLayers(const Run& run, const Intervention& intervention, int64_t document, int64_t n_encoders) {
+  int64_t layers = n_encoders;
+  for (const Edit& edit : intervention.edits) {
+    if (!Covers(edit.documents, document)) continue;
+    layers = std::min(layers, LayersBefore(EditHookPoint(run, edit.target), n_encoders));
+  }
+  return layers;
+}
+
 std::vector<int64_t> EditedChannels(const EditTarget& target, const Hyperparameters& hyperparameters) {
   if (const auto* activation = std::get_if<ActivationTarget>(&target)) {
     return CountUp(0, WidthAt(activation->hook_point, hyperparameters));

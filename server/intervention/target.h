@@ -27,6 +27,13 @@ int64_t WidthAt(const HookPoint& point, const Hyperparameters& hyperparameters);
 // Where the edit happens.
 HookPoint EditHookPoint(const Run& run, const EditTarget& target);
 
+// Layers that need not run for the hook point to be passed when the residual stream after them is known, as
+// hook_resid_post of the last of them receives it.
+int64_t LayersBefore(const HookPoint& point, int64_t n_encoders);
+
+// Layers at the beginning in which the document runs as it does clean: those before the intervention's first edit.
+int64_t CleanLayers(const Run& run, const Intervention& intervention, int64_t document, int64_t n_encoders);
+
 // The edited channels: columns of the flattened activation, or features of the dictionary.
 std::vector<int64_t> EditedChannels(const EditTarget& target, const Hyperparameters& hyperparameters);
 

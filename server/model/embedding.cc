@@ -26,8 +26,8 @@ void CheckRange(const char* what, const at::Tensor& ids, int64_t size, const Pac
   const int64_t row = outside.to(at::kLong).argmax().item<int64_t>();
   const auto next = std::upper_bound(batch.offsets.begin(), batch.offsets.end(), row);
   const int64_t document = next - batch.offsets.begin() - 1;
-  TORCH_CHECK_INDEX(false, what, " ", ids[row].item<int64_t>(), " at position ", row - *(next - 1), " of document ",
-                    document, " of the batch is outside [0, ", size, ")");
+  TORCH_CHECK_INDEX(false, what, " ", ids[row].item<int64_t>(), " at position ", batch.position[row].item<int64_t>(),
+                    " of document ", document, " of the batch is outside [0, ", size, ")");
 }
 
 }  // namespace

@@ -25,12 +25,24 @@ at::Tensor Transformer::Forward(const PackedBatch& batch, const ForwardOptions& 
   TORCH_CHECK_VALUE(layers <= hyperparameters_.n_encoders, "layer_count is ", layers, ", the model has ",
                     hyperparameters_.n_encoders, " layers");
   const AttentionLayout layout = MakeAttentionLayout(batch, hyperparameters_, dtype());
-  at::Tensor x = Embed(weights_.embedding, token_embedding_, batch, ForwardPass{options});
-  for (int64_t layer = 0; layer < layers; ++layer) {
+  at::Tensor x = FirstResidual(batch, layers, options);
+  for (int64_t layer = options.first_layer; layer < layers; ++layer) {
     if (options.before_layer) options.before_layer();
     x = Block(layer, x, layout, options);
   }
   return x;
+}
+
+at::Tensor Transformer::FirstResidual(const PackedBatch& batch, int64_t layers, const ForwardOptions& options) const {
+  const int64_t first = options.first_layer;
+  TORCH_CHECK_VALUE(0 <= first && first <= layers, "first_layer is ", first, ", expected 0 to layer_count = ", layers);
+  if (first == 0) return Embed(weights_.embedding, token_embedding_, batch, ForwardPass{options});
+  const std::vector<int64_t> shape = {batch.token_count(), hyperparameters_.hidden_size};
+  TORCH_CHECK_VALUE(options.residual.defined() && options.residual.sizes() == at::IntArrayRef(shape),
+                    "the residual stream to start from is ",
+                    options.residual.defined() ? options.residual.sizes() : at::IntArrayRef(), ", expected ",
+                    at::IntArrayRef(shape));
+  return ForwardPass{options, first - 1}.Hooked(Site::kResidPost, options.residual);
 }
 
 at::Tensor Transformer::Block(int64_t layer, const at::Tensor& x, const AttentionLayout& layout,

@@ -25,8 +25,12 @@ struct Dropout {
 // Arguments of one forward pass.
 struct ForwardOptions {
   const Hooks* hooks = nullptr;
-  // Layers that are run, from the first; -1: all. The result is the residual stream after the last of them.
+  // Layers that are run, counted from the model's first; -1: all. The result is the residual stream after the last.
   int64_t layer_count = -1;
+  // Layers that are left out at the beginning, at most layer_count. If any, the pass starts at hook_resid_post of the
+  // last of them with `residual` [tokens, hidden], to which the hooks of that point are applied.
+  int64_t first_layer = 0;
+  at::Tensor residual = {};
   // Called before every layer; it may throw to stop the pass (cancellation).
   std::function<void()> before_layer;
   // Null: evaluation.
@@ -59,6 +63,8 @@ class Transformer {
   int64_t ParameterCount() const;
 
  private:
+  // Where the first of the layers that are run starts.
+  at::Tensor FirstResidual(const PackedBatch& batch, int64_t layers, const ForwardOptions& options) const;
   at::Tensor Block(int64_t layer, const at::Tensor& x, const AttentionLayout& layout,
                    const ForwardOptions& options) const;
 

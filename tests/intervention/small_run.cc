@@ -29,10 +29,28 @@ const std::shared_ptr<const ReluDictionary>& SharedDictionary() {
   return dictionary;
 }
 
+const std::shared_ptr<const ReluDictionary>& SharedDeepDictionary() {
+  static const auto dictionary = std::make_shared<const ReluDictionary>(16, 24, at::kDouble, 6);
+  return dictionary;
+}
+
 }  // namespace
 
 const Transformer& SmallModel() {
   static const Transformer model(SmallHyperparameters(), InitializeWeights(SmallHyperparameters(), 3, 1.0));
+  return model;
+}
+
+const Transformer& DeepModel() {
+  static const Transformer model = [] {
+    Hyperparameters h = SmallHyperparameters();
+    h.n_encoders = 4;
+    Weights weights = InitializeWeights(h, 4, 1.0);
+    for (const auto& [name, tensor] : TrainableTensors(weights)) *tensor = tensor->to(at::kDouble);
+    for (BlockWeights& block : weights.blocks) block.projection = block.projection.to(at::kDouble);
+    weights.mlm.decoder = weights.embedding.token;
+    return Transformer(h, std::move(weights));
+  }();
   return model;
 }
 
@@ -70,6 +88,14 @@ Run SmallRun() {
   run.deterministic = true;
   return run;
 }
+
+Run DeepRun() {
+  Run run = SmallRun();
+  run.dictionaries = {{SharedDeepDictionary(), Point("blocks.1.hook_resid_post")}};
+  return run;
+}
+
+const ReluDictionary& DeepDictionary() { return *SharedDeepDictionary(); }
 
 const ReluDictionary& SmallDictionary() { return *SharedDictionary(); }
 

@@ -23,6 +23,12 @@ Run SmallRun();
 // The same dictionary.
 const ReluDictionary& SmallDictionary();
 
+// float64, as SmallModel with 4 layers; and its documents with a dictionary of 24 features over
+// blocks.1.hook_resid_post.
+const Transformer& DeepModel();
+Run DeepRun();
+const ReluDictionary& DeepDictionary();
+
 HookPoint Point(const std::string& name);
 Positions At(std::vector<int64_t> indices);
 Edit MakeEdit(EditTarget target, EditMode mode, Positions positions = {}, std::vector<int64_t> documents = {});

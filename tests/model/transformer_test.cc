@@ -148,6 +148,38 @@ TEST_F(TransformerTest, LayerCountStopsAfterThatLayer) {
               AllOf(HasSubstr("layer_count is 4"), HasSubstr("3 layers")));
 }
 
+TEST_F(TransformerTest, StartingAtALayerIsStartingAtTheEmbedding) {
+  Hooks edit;
+  edit.Add({Site::kResidPost, 1}, [](const at::Tensor& x) { return x * 1.5; });
+  for (const Hooks* hooks : {static_cast<const Hooks*>(nullptr), static_cast<const Hooks*>(&edit)}) {
+    ForwardOptions whole;
+    whole.hooks = hooks;
+    const at::Tensor expected = model_.Forward(batch_, whole);
+    for (int64_t first = 1; first <= 2; ++first) {
+      ForwardOptions options = whole;
+      options.first_layer = first;
+      options.residual = At(Site::kResidPost, first - 1);
+      int64_t layers = 0;
+      options.before_layer = [&] { ++layers; };
+      EXPECT_TRUE(at::equal(model_.Forward(batch_, options), expected)) << first;
+      EXPECT_EQ(layers, h_.n_encoders - first);
+    }
+  }
+}
+
+TEST_F(TransformerTest, AStartThatDoesNotFitIsRefused) {
+  ForwardOptions options;
+  options.first_layer = 1;
+  EXPECT_THAT(MessageOf<c10::ValueError>([&] { model_.Forward(batch_, options); }), HasSubstr("expected [27, 20]"));
+  options.residual = at::zeros({26, 20}, at::kDouble);
+  EXPECT_THAT(MessageOf<c10::ValueError>([&] { model_.Forward(batch_, options); }),
+              AllOf(HasSubstr("is [26, 20]"), HasSubstr("expected [27, 20]")));
+  options.first_layer = 2;
+  options.layer_count = 1;
+  EXPECT_THAT(MessageOf<c10::ValueError>([&] { model_.Forward(batch_, options); }),
+              HasSubstr("first_layer is 2, expected 0 to layer_count = 1"));
+}
+
 TEST_F(TransformerTest, BeforeLayerRunsBeforeEveryLayerAndMayStop) {
   int calls = 0;
   ForwardOptions options;
