@@ -10,15 +10,11 @@
 namespace lifescope {
 
 CleanValues::CleanValues(const Run& run)
-    : run_(run),
-      points_(run.documents.size()),
-      rows_(run.documents.size()),
-      wants_final_(run.documents.size(), false),
-      final_(run.documents.size()) {
+    : run_(run), wants_final_(run.documents.size(), false), final_(run.documents.size()) {
   for (const Intervention& intervention : run.interventions) {
     for (const Edit& edit : intervention.edits) {
       const HookPoint point = EditHookPoint(run, edit.target);
-      if (const auto* donor = std::get_if<Donor>(&edit.mode)) Want(donor->document, point);
+      if (const auto* donor = std::get_if<Donor>(&edit.mode)) Want(donor->document, point, donor->intervention);
       if (const auto* mean = std::get_if<lifescope::Mean>(&edit.mode)) {
         for (const int64_t document : mean->documents) Want(document, point);
       }
@@ -36,25 +32,32 @@ CleanValues::CleanValues(const Run& run)
   }
 }
 
-bool CleanValues::Wants(int64_t document, const HookPoint& point) const {
-  const std::vector<HookPoint>& points = points_[document];
+const std::vector<HookPoint>& CleanValues::WantedPoints(int64_t document, int64_t intervention) const {
+  static const std::vector<HookPoint> none;
+  const auto found = kept_.find({intervention, document});
+  return found == kept_.end() ? none : found->second.points;
+}
+
+bool CleanValues::Wants(int64_t document, const HookPoint& point, int64_t intervention) const {
+  const std::vector<HookPoint>& points = WantedPoints(document, intervention);
   return std::find(points.begin(), points.end(), point) != points.end();
 }
 
-void CleanValues::Want(int64_t document, const HookPoint& point) {
-  if (Wants(document, point)) return;
-  points_[document].push_back(point);
-  rows_[document].emplace_back();
+void CleanValues::Want(int64_t document, const HookPoint& point, int64_t intervention) {
+  if (Wants(document, point, intervention)) return;
+  Kept& kept = kept_[{intervention, document}];
+  kept.points.push_back(point);
+  kept.rows.emplace_back();
 }
 
-void CleanValues::PutRows(int64_t document, const HookPoint& point, at::Tensor rows) {
-  const std::vector<HookPoint>& points = points_[document];
-  rows_[document][std::find(points.begin(), points.end(), point) - points.begin()] = std::move(rows);
+void CleanValues::PutRows(int64_t document, const HookPoint& point, at::Tensor rows, int64_t intervention) {
+  Kept& kept = kept_.at({intervention, document});
+  kept.rows[std::find(kept.points.begin(), kept.points.end(), point) - kept.points.begin()] = std::move(rows);
 }
 
-const at::Tensor& CleanValues::Rows(int64_t document, const HookPoint& point) const {
-  const std::vector<HookPoint>& points = points_[document];
-  return rows_[document][std::find(points.begin(), points.end(), point) - points.begin()];
+const at::Tensor& CleanValues::Rows(int64_t document, const HookPoint& point, int64_t intervention) const {
+  const Kept& kept = kept_.at({intervention, document});
+  return kept.rows[std::find(kept.points.begin(), kept.points.end(), point) - kept.points.begin()];
 }
 
 const at::Tensor& CleanValues::Mean(const HookPoint& point, const std::vector<int64_t>& documents) {

@@ -1,4 +1,5 @@
-// Activations of the clean runs from which edits and reads take values: donors, means, the clean distribution.
+// Activations of finished runs from which edits and reads take values: donors, means, the clean distribution. All but
+// some donors' are of clean runs.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -15,24 +16,25 @@
 namespace lifescope {
 
 // Belongs to one Execute; not thread-safe. What edits and reads want is found at construction from the run; the engine
-// adds what it needs itself, puts it all here while it runs the documents clean, and it is kept until the run ends.
+// adds what it needs itself and puts it all here as it runs the documents, and it is kept until the run ends. Where
+// there is an `intervention`, it is the document's run with the edits of that one; -1: the clean run.
 class CleanValues {
  public:
   explicit CleanValues(const Run& run);
 
-  // Hook points whose clean activation of the document is wanted.
-  const std::vector<HookPoint>& WantedPoints(int64_t document) const { return points_[document]; }
-  bool Wants(int64_t document, const HookPoint& point) const;
-  // Adds one, before the document runs clean.
-  void Want(int64_t document, const HookPoint& point);
+  // Hook points whose activation of the document is wanted.
+  const std::vector<HookPoint>& WantedPoints(int64_t document, int64_t intervention = -1) const;
+  bool Wants(int64_t document, const HookPoint& point, int64_t intervention = -1) const;
+  // Adds one, before the document runs.
+  void Want(int64_t document, const HookPoint& point, int64_t intervention = -1);
   // Whether the document's final residual stream is wanted.
   bool WantsFinal(int64_t document) const { return wants_final_[document]; }
 
   // `rows`: the document's activation, [positions, channels], not shared with a larger tensor.
-  void PutRows(int64_t document, const HookPoint& point, at::Tensor rows);
+  void PutRows(int64_t document, const HookPoint& point, at::Tensor rows, int64_t intervention = -1);
   void PutFinal(int64_t document, at::Tensor rows) { final_[document] = std::move(rows); }
 
-  const at::Tensor& Rows(int64_t document, const HookPoint& point) const;
+  const at::Tensor& Rows(int64_t document, const HookPoint& point, int64_t intervention = -1) const;
   const at::Tensor& Final(int64_t document) const { return final_[document]; }
 
   // Mean over all rows of the documents (real positions; one each at a person summary), accumulated in float64:
@@ -44,9 +46,14 @@ class CleanValues {
   // Dictionary (-1: none), hook point's name, documents.
   using MeanKey = std::tuple<int64_t, std::string, std::vector<int64_t>>;
 
+  // Of one run of one document.
+  struct Kept {
+    std::vector<HookPoint> points;
+    std::vector<at::Tensor> rows;  // beside points
+  };
+
   const Run& run_;
-  std::vector<std::vector<HookPoint>> points_;
-  std::vector<std::vector<at::Tensor>> rows_;  // beside points_
+  std::map<std::pair<int64_t, int64_t>, Kept> kept_;  // by intervention and document
   std::vector<bool> wants_final_;
   std::vector<at::Tensor> final_;
   std::map<MeanKey, at::Tensor> means_;

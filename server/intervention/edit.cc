@@ -46,7 +46,7 @@ class CellCompiler {
   }
   void Resolve(const Donor& mode) {
     PairedPositions pairs = PairPositions(run_, edit_, mode, document_, "donor");
-    const at::Tensor& rows = clean_.Rows(mode.document, EditHookPoint(run_, edit_.target));
+    const at::Tensor& rows = clean_.Rows(mode.document, EditHookPoint(run_, edit_.target), mode.intervention);
     const at::Tensor chosen = rows.index_select(0, IndexTensor(pairs.donor, rows.device()));
     const auto* features = std::get_if<FeatureTarget>(&edit_.target);
     cells_.values = features == nullptr

@@ -34,7 +34,7 @@ Hooks::Hook ChangeSlices(std::vector<SlicedChange> changes) {
 class Execution {
  public:
   Execution(const Run& run, const Transformer& model, const ExecuteOptions& options)
-      : run_(run), model_(model), options_(options), clean_(run) {
+      : run_(run), model_(model), options_(options), clean_(run), depths_(DonorDepths(run)) {
     result_.n_slots = run.n_slots == 0 ? model.hyperparameters().max_length : run.n_slots;
   }
 
@@ -53,8 +53,7 @@ class Execution {
   int64_t LayersFor(const ForwardRow& row) const {
     const int64_t n_encoders = model_.hyperparameters().n_encoders;
     int64_t layers = LayersForReads(run_, row.document, n_encoders);
-    if (row.intervention >= 0) return layers;
-    for (const HookPoint& point : clean_.WantedPoints(row.document)) {
+    for (const HookPoint& point : clean_.WantedPoints(row.document, row.intervention)) {
       layers = std::max(layers, LayersThrough(point, n_encoders));
     }
     return layers;
@@ -89,17 +88,23 @@ class Execution {
     return rows;
   }
 
-  // The first layer that an edit or a read of the row touches.
+  int64_t DepthOf(const ForwardRow& row) const { return row.intervention < 0 ? -1 : depths_[row.intervention]; }
+
+  // The first layer that an edit or a read of the row touches, or a donor that is taken from it.
   int64_t FirstLayerOf(const ForwardRow& row) const {
     const int64_t n_encoders = model_.hyperparameters().n_encoders;
     int64_t first = CleanLayers(run_, run_.interventions[row.intervention], row.document, n_encoders);
     for (const HookPoint& point : PointsForReads(run_, row.document)) {
       first = std::min(first, LayersBefore(point, n_encoders));
     }
+    for (const HookPoint& point : clean_.WantedPoints(row.document, row.intervention)) {
+      first = std::min(first, LayersBefore(point, n_encoders));
+    }
     return first;
   }
 
-  // Lets the rows start from the clean runs, and brings those that start at the same layer together.
+  // Lets the rows start from the clean runs. Donors go before those that take from them; otherwise rows that start at
+  // the same layer are brought together.
   void ShareCleanLayers(std::vector<ForwardRow>& rows) {
     int64_t bytes_left = options_.shared_bytes;
     for (ForwardRow& row : rows) {
@@ -115,8 +120,14 @@ class Execution {
       }
       row.shared_layers = layers;
     }
-    std::stable_sort(rows.begin(), rows.end(),
-                     [](const ForwardRow& a, const ForwardRow& b) { return a.shared_layers < b.shared_layers; });
+    std::stable_sort(rows.begin(), rows.end(), [this](const ForwardRow& a, const ForwardRow& b) {
+      return std::pair(DepthOf(a), a.shared_layers) < std::pair(DepthOf(b), b.shared_layers);
+    });
+  }
+
+  // Whether the rows may run in one batch.
+  bool RunTogether(const ForwardRow& a, const ForwardRow& b) const {
+    return DepthOf(a) == DepthOf(b) && a.shared_layers == b.shared_layers;
   }
 
   void RunInBatches(const std::vector<ForwardRow>& rows) {
@@ -133,8 +144,7 @@ class Execution {
     };
     for (const ForwardRow& row : rows) {
       const int64_t length = run_.documents[row.document].length();
-      const bool fits = tokens + length <= options_.batch_tokens &&
-                        (batch.empty() || batch.back().shared_layers == row.shared_layers);
+      const bool fits = tokens + length <= options_.batch_tokens && (batch.empty() || RunTogether(batch.back(), row));
       if (run_.deterministic || !fits) flush();
       batch.push_back(row);
       tokens += length;
@@ -159,9 +169,7 @@ class Execution {
     CountLayers(rows.size(), options);
     output.final = model_.Forward(batch, options);
     if (options.layer_count == model_.hyperparameters().n_encoders) RunHeads(hooks, &output);
-    for (size_t row = 0; row < rows.size(); ++row) {
-      if (rows[row].intervention < 0) KeepCleanValues(rows[row].document, row, output);
-    }
+    for (size_t row = 0; row < rows.size(); ++row) KeepValues(rows[row], row, output);
     TakeReads(run_, model_, clean_, rows, output);
   }
 
@@ -221,20 +229,19 @@ class Execution {
     };
     for (const ForwardRow& row : rows) {
       for (const HookPoint& point : PointsForReads(run_, row.document)) want(point);
-      if (row.intervention >= 0) continue;
-      for (const HookPoint& point : clean_.WantedPoints(row.document)) want(point);
+      for (const HookPoint& point : clean_.WantedPoints(row.document, row.intervention)) want(point);
     }
     // The list does not grow any more: its elements stay where they are.
     for (auto& [point, tensor] : output->captured) hooks->Capture(point, &tensor);
   }
 
-  void KeepCleanValues(int64_t document, size_t row, const ForwardOutput& output) {
-    for (const HookPoint& point : clean_.WantedPoints(document)) {
-      clean_.PutRows(document, point, output.Rows(point, row).clone());
+  void KeepValues(const ForwardRow& of, size_t row, const ForwardOutput& output) {
+    for (const HookPoint& point : clean_.WantedPoints(of.document, of.intervention)) {
+      clean_.PutRows(of.document, point, output.Rows(point, row).clone(), of.intervention);
     }
-    if (clean_.WantsFinal(document)) {
+    if (of.intervention < 0 && clean_.WantsFinal(of.document)) {
       const int64_t begin = output.offsets[row];
-      clean_.PutFinal(document, output.final.narrow(0, begin, output.offsets[row + 1] - begin).clone());
+      clean_.PutFinal(of.document, output.final.narrow(0, begin, output.offsets[row + 1] - begin).clone());
     }
   }
 
@@ -246,6 +253,7 @@ class Execution {
   const Transformer& model_;
   const ExecuteOptions& options_;
   CleanValues clean_;
+  const std::vector<int64_t> depths_;  // of the interventions, in donors
   RunResult result_;
   int64_t done_ = 0;
   int64_t total_ = 0;

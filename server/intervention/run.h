@@ -66,6 +66,9 @@ struct Add {
 struct Donor {
   int64_t document = 0;
   Positions positions;  // paired with the edit's, both in the order given
+  // An earlier intervention, which edits the document: the value that its run gives, after its edits. -1: the clean
+  // run.
+  int64_t intervention = -1;
 };
 using EditMode = std::variant<Zero, Mean, SetTo, Scale, Add, Donor>;
 

@@ -94,6 +94,20 @@ bool Edits(const Intervention& intervention, int64_t document) {
                      [&](const Edit& edit) { return Covers(edit.documents, document); });
 }
 
+const Donor* DonorOf(const Edit& edit) { return std::get_if<Donor>(&edit.mode); }
+
+std::vector<int64_t> DonorDepths(const Run& run) {
+  std::vector<int64_t> depths(run.interventions.size(), 0);
+  for (size_t i = 0; i < depths.size(); ++i) {
+    for (const Edit& edit : run.interventions[i].edits) {
+      const Donor* donor = DonorOf(edit);
+      if (donor != nullptr && donor->intervention >= 0)
+        depths[i] = std::max(depths[i], depths[donor->intervention] + 1);
+    }
+  }
+  return depths;
+}
+
 PairedPositions PairPositions(const Run& run, const Edit& edit, const Donor& donor, int64_t document,
                               const std::string& field) {
   if (IsOnePerDocument(EditHookPoint(run, edit.target))) return {{0}, {0}};

@@ -43,6 +43,12 @@ bool Covers(const std::vector<int64_t>& documents, int64_t document);
 // Whether an edit of the intervention covers the document.
 bool Edits(const Intervention& intervention, int64_t document);
 
+// Where the edit takes its value from; null: it needs no donor.
+const Donor* DonorOf(const Edit& edit);
+
+// How many interventions must have run before each, as the longest chain of donors.
+std::vector<int64_t> DonorDepths(const Run& run);
+
 // Positions of the edited document, ascending, and the donor's position for each.
 struct PairedPositions {
   std::vector<int64_t> edited;

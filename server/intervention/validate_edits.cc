@@ -14,7 +14,10 @@ class InterventionChecks : RunChecks {
       const std::string field = ElementPath("interventions", i) + ".edits";
       const std::vector<Edit>& edits = run_.interventions[i].edits;
       TORCH_CHECK_VALUE(!edits.empty(), field, ": none, expected at least one");
-      for (size_t j = 0; j < edits.size(); ++j) CheckEdit(edits[j], ElementPath(field, j));
+      for (size_t j = 0; j < edits.size(); ++j) {
+        CheckEdit(edits[j], ElementPath(field, j));
+        if (DonorOf(edits[j]) != nullptr) CheckDonorRun(*DonorOf(edits[j]), i, ElementPath(field, j));
+      }
     }
   }
 
@@ -74,6 +77,16 @@ class InterventionChecks : RunChecks {
     for (int64_t d = 0; d < document_count(); ++d) {
       if (Covers(edit.documents, d)) PairPositions(run_, edit, mode, d, field);
     }
+  }
+
+  // An earlier intervention that runs the document.
+  void CheckDonorRun(const Donor& donor, size_t intervention, const std::string& field) const {
+    TORCH_CHECK_INDEX(-1 <= donor.intervention && donor.intervention < static_cast<int64_t>(intervention), field,
+                      ".donor.intervention: ", donor.intervention,
+                      ", expected -1 (the clean run) or an earlier one, < ", intervention);
+    TORCH_CHECK_VALUE(donor.intervention < 0 || Edits(run_.interventions[donor.intervention], donor.document), field,
+                      ".donor.document: ", donor.document, ", expected a document that interventions[",
+                      donor.intervention, "] edits");
   }
 
   void CheckValues(const Edit& edit, const std::vector<double>& values, const std::string& field) const {
