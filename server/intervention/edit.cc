@@ -125,7 +125,7 @@ std::vector<PlacedChange> CompileChanges(const Run& run, const Intervention& int
     open.features.clear();
   };
   for (const Edit& edit : intervention.edits) {
-    if (!Covers(edit.documents, document)) continue;
+    if (!Covers(edit.documents, document) || std::holds_alternative<EdgeTarget>(edit.target)) continue;
     const HookPoint point = EditHookPoint(run, edit.target);
     auto open = std::find_if(pending.begin(), pending.end(), [&](const Pending& p) { return p.hook_point == point; });
     if (open == pending.end()) open = pending.insert(pending.end(), Pending{nullptr, point, {}});

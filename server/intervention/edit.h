@@ -43,7 +43,8 @@ struct PlacedChange {
   RowChange change;
 };
 
-// What an intervention does to a document, in order. Changes hold references into `run`.
+// What an intervention does to a document's activations, in order; edge_edit.h has what it does to attention edges.
+// Changes hold references into `run`.
 std::vector<PlacedChange> CompileChanges(const Run& run, const Intervention& intervention, int64_t document,
                                          const Transformer& model, CleanValues& clean);
 

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "server/intervention/clean_values.h"
+#include "server/intervention/edge_edit.h"
 #include "server/intervention/edit.h"
 #include "server/intervention/read.h"
 #include "server/intervention/target.h"
@@ -159,8 +160,10 @@ class Execution {
     ForwardOutput output;
     output.offsets = batch.offsets;
     AddCaptures(rows, &output, &hooks);
+    const std::vector<AttentionEdges> edges = EdgesOf(rows);
     ForwardOptions options;
     options.hooks = &hooks;
+    options.edges = &edges;
     options.before_layer = [this] { CheckCancelled(); };
     options.layer_count = 0;
     for (const ForwardRow& row : rows) options.layer_count = std::max(options.layer_count, LayersFor(row));
@@ -217,6 +220,19 @@ class Execution {
       }
     }
     for (auto& [point, changes] : by_point) hooks->Add(point, ChangeSlices(std::move(changes)));
+  }
+
+  std::vector<AttentionEdges> EdgesOf(const std::vector<ForwardRow>& rows) const {
+    std::vector<AttentionEdges> all;
+    for (size_t row = 0; row < rows.size(); ++row) {
+      if (rows[row].intervention < 0) continue;
+      const Intervention& intervention = run_.interventions[rows[row].intervention];
+      for (AttentionEdges& edges :
+           CompileEdges(run_, intervention, rows[row].document, static_cast<int64_t>(row), model_)) {
+        all.push_back(std::move(edges));
+      }
+    }
+    return all;
   }
 
   // After the changes: hooks at one point run in the order in which they were added.

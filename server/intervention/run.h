@@ -48,7 +48,15 @@ struct FeatureTarget {
   int64_t dictionary = 0;  // index into Run::dictionaries
   std::vector<int64_t> features;
 };
-using EditTarget = std::variant<ActivationTarget, HeadTarget, NeuronTarget, FeatureTarget>;
+// Attention of the edit's positions (the queries) to the keys in one head. Zero cuts it: the keys are as if not there
+// for these queries, and what is left of the weights is as much as before; Scale multiplies a key's weight before that.
+// In a global head padding keeps its weight. A query of a local head sees keys of three windows: others are no edge.
+struct EdgeTarget {
+  int64_t layer = 0;
+  int64_t head = 0;
+  Positions keys;
+};
+using EditTarget = std::variant<ActivationTarget, HeadTarget, NeuronTarget, FeatureTarget, EdgeTarget>;
 
 struct Zero {};
 struct Mean {

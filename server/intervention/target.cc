@@ -57,6 +57,7 @@ HookPoint EditHookPoint(const Run& run, const EditTarget& target) {
   if (const auto* activation = std::get_if<ActivationTarget>(&target)) return activation->hook_point;
   if (const auto* head = std::get_if<HeadTarget>(&target)) return {Site::kZ, head->layer};
   if (const auto* neurons = std::get_if<NeuronTarget>(&target)) return {Site::kMlpPost, neurons->layer};
+  if (const auto* edges = std::get_if<EdgeTarget>(&target)) return {Site::kZ, edges->layer};
   return run.dictionaries[std::get<FeatureTarget>(target).dictionary].hook_point;
 }
 
@@ -82,6 +83,7 @@ std::vector<int64_t> EditedChannels(const EditTarget& target, const Hyperparamet
     return CountUp(head->head * hyperparameters.head_dim(), hyperparameters.head_dim());
   }
   if (const auto* neurons = std::get_if<NeuronTarget>(&target)) return neurons->neurons;
+  if (std::holds_alternative<EdgeTarget>(target)) return {};
   return std::get<FeatureTarget>(target).features;
 }
 

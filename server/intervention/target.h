@@ -24,7 +24,7 @@ std::vector<int64_t> ResolveRows(const HookPoint& point, const Positions& positi
 // Values per row at a hook point: the product of its shape.
 int64_t WidthAt(const HookPoint& point, const Hyperparameters& hyperparameters);
 
-// Where the edit happens.
+// Where the edit happens; of attention edges, where it shows first.
 HookPoint EditHookPoint(const Run& run, const EditTarget& target);
 
 // Layers that need not run for the hook point to be passed when the residual stream after them is known, as
@@ -34,7 +34,8 @@ int64_t LayersBefore(const HookPoint& point, int64_t n_encoders);
 // Layers at the beginning in which the document runs as it does clean: those before the intervention's first edit.
 int64_t CleanLayers(const Run& run, const Intervention& intervention, int64_t document, int64_t n_encoders);
 
-// The edited channels: columns of the flattened activation, or features of the dictionary.
+// The edited channels: columns of the flattened activation, or features of the dictionary; edges have
+// none.
 std::vector<int64_t> EditedChannels(const EditTarget& target, const Hyperparameters& hyperparameters);
 
 // Whether a list of documents, where empty means all, has this one.

@@ -57,6 +57,23 @@ class InterventionChecks : RunChecks {
                  field + ".features.features", "feature");
   }
 
+  void CheckTarget(const EdgeTarget& target, const Edit& edit, const std::string& field) const {
+    CheckIndex(target.layer, hyperparameters_.n_encoders, field + ".edges.layer", "layer");
+    CheckIndex(target.head, hyperparameters_.n_heads, field + ".edges.head", "head");
+    const auto* scale = std::get_if<Scale>(&edit.mode);
+    TORCH_CHECK_VALUE(scale != nullptr || std::holds_alternative<Zero>(edit.mode), field,
+                      ".edges: with another mode, expected zero or scale: an edge has a weight and no value");
+    TORCH_CHECK_VALUE(scale == nullptr || scale->factor >= 0, field,
+                      ".scale.factor: ", scale == nullptr ? 0 : scale->factor,
+                      ", expected 0 or more: a factor of an attention weight");
+    CheckIndices(edit.documents, document_count(), field + ".documents", "document");
+    CheckTokens(target.keys.tokens, field + ".edges.keys.tokens");
+    for (int64_t d = 0; d < document_count(); ++d) {
+      if (!Covers(edit.documents, d)) continue;
+      ListPositions(target.keys, run_.documents[d], field + ".edges.keys", ElementPath("documents", d));
+    }
+  }
+
   void CheckMode(const Edit&, const Zero&, const std::string&) const {}
   void CheckMode(const Edit&, const Mean& mode, const std::string& field) const {
     TORCH_CHECK_VALUE(!mode.documents.empty(), field, ".mean.documents: none, expected at least one");

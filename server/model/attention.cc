@@ -51,6 +51,22 @@ std::vector<at::Tensor> ByDocument(const at::Tensor& x, const AttentionLayout& l
   return at::split_with_sizes(x.transpose(0, 1), lengths, 1);
 }
 
+// The edges to change in this layer in the heads [first, first + count).
+std::vector<const AttentionEdges*> EdgesOf(const ForwardPass& pass, int64_t first, int64_t count) {
+  std::vector<const AttentionEdges*> found;
+  if (pass.options.edges == nullptr) return found;
+  for (const AttentionEdges& edges : *pass.options.edges) {
+    const bool in_heads = first <= edges.head && edges.head < first + count;
+    if (edges.layer == pass.layer && in_heads) found.push_back(&edges);
+  }
+  return found;
+}
+
+// Weighted sums by their weight; 0 where there is no weight.
+at::Tensor Quotient(const at::Tensor& sum, const at::Tensor& weight) {
+  return (sum / weight).masked_fill(weight.eq(0), 0);
+}
+
 // FAVOR+: out_i = phi(q_i) . sum_j phi(k_j) v_j^T / phi(q_i) . sum_j phi(k_j), the sums over a document. Padded slots
 // have zero values and keys, so they add n_pad phi(0) to the denominator and nothing to the numerator.
 at::Tensor GlobalHeads(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& projection,
@@ -73,19 +89,50 @@ at::Tensor GlobalHeads(const at::Tensor& q, const at::Tensor& k, const at::Tenso
   const at::Tensor phi_zero = ratio * (at::exp(-key_max) + kFeatureEpsilon);  // [documents, heads]
   const at::Tensor padded_keys = (layout.padding * phi_zero).unsqueeze(-1);
   const std::vector<at::Tensor> all_kv = pass.Hooked(Site::kKv, at::stack(kv)).unbind();
-  const std::vector<at::Tensor> all_ksum = pass.Hooked(Site::kKsum, at::stack(ksum) + padded_keys).unbind();
+  const at::Tensor padded_ksum = at::stack(ksum) + padded_keys;
+  const std::vector<at::Tensor> all_ksum = pass.Hooked(Site::kKsum, padded_ksum).unbind();
 
   for (size_t d = 0; d < documents; ++d) {
     const at::Tensor numerator = at::matmul(queries_of[d], all_kv[d]);
     const at::Tensor denominator = at::matmul(queries_of[d], all_ksum[d].unsqueeze(-1));
     out[d] = (numerator / denominator).transpose(0, 1);
   }
+  // The kept keys are summed: to take the others off kv and ksum would round away what is left of little weight.
+  for (const AttentionEdges* edges : EdgesOf(pass, 0, q.size(1))) {
+    const int64_t d = edges->document, head = edges->head;
+    const at::Tensor phi = queries_of[d][head].index_select(0, edges->queries);
+    const at::Tensor weights = at::matmul(phi, keys_of[d][head].t()) * edges->factors;
+    // What has no factor: the padding, and what hooks have made of kv and ksum.
+    const at::Tensor kv_change = all_kv[d][head] - kv[d][head];
+    const at::Tensor ksum_rest = padded_keys[d][head] + (all_ksum[d][head] - padded_ksum[d][head]);
+    const at::Tensor numerator = at::matmul(weights, values_of[d][head]) + at::matmul(phi, kv_change);
+    const at::Tensor denominator = weights.sum(1, true) + at::matmul(phi, ksum_rest.unsqueeze(1));
+    out[d].select(1, head).index_copy_(0, edges->queries, Quotient(numerator, denominator));
+  }
   return at::cat(out);
 }
 
+// The pattern [windows, heads, w, 3w] of the heads from `first_head` on, with the pass's edges changed.
+at::Tensor ChangeEdges(const at::Tensor& pattern, int64_t first_head, const AttentionLayout& layout,
+                       const ForwardPass& pass) {
+  const std::vector<const AttentionEdges*> all_edges = EdgesOf(pass, first_head, pattern.size(1));
+  if (all_edges.empty()) return pattern;
+  at::Tensor changed = pattern.clone();
+  for (const AttentionEdges* edges : all_edges) {
+    const int64_t begin = layout.offsets[edges->document], w = layout.window;
+    const at::Tensor slot = layout.token_slot.index_select(0, edges->queries + begin);
+    const at::Tensor window = at::div(slot, w, "floor"), place = slot - window * w;
+    const at::Tensor keys = layout.key_row.view({-1, 3 * w}).index_select(0, window) - begin;
+    at::Tensor head = changed.select(1, edges->head - first_head);
+    const at::Tensor weights = head.index({window, place}) * edges->factors.gather(1, keys);
+    head.index_put_({window, place}, Quotient(weights, weights.sum(1, true)));
+  }
+  return changed;
+}
+
 // Softmax attention from every window to itself and its two neighbours in the same document.
-at::Tensor LocalHeads(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const AttentionLayout& layout,
-                      const ForwardPass& pass) {
+at::Tensor LocalHeads(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, int64_t first_head,
+                      const AttentionLayout& layout, const ForwardPass& pass) {
   const int64_t heads = q.size(1), head_dim = q.size(2), w = layout.window;
   const auto windows = [&](const at::Tensor& x, const at::Tensor& rows,
                            int64_t slots) {  // [windows, heads, slots, dim]
@@ -99,7 +146,8 @@ at::Tensor LocalHeads(const at::Tensor& q, const at::Tensor& k, const at::Tensor
   // Every window holds a token of its document, so no row is masked as a whole and -inf is safe.
   const at::Tensor logits = at::matmul(queries, keys.transpose(2, 3))
                                 .masked_fill(layout.key_valid.logical_not(), -std::numeric_limits<double>::infinity());
-  const at::Tensor pattern = pass.Hooked(Site::kPatternLocal, at::softmax(logits, -1));
+  const at::Tensor pattern =
+      ChangeEdges(pass.Hooked(Site::kPatternLocal, at::softmax(logits, -1)), first_head, layout, pass);
   const at::Tensor out = at::matmul(pass.Dropped(pattern, &Dropout::attention), values);
   return out.transpose(1, 2).reshape({-1, heads, head_dim}).index_select(0, layout.token_slot);
 }
@@ -175,8 +223,8 @@ at::Tensor Attention(const BlockWeights& weights, const Hyperparameters& hyperpa
                               layout, pass));
   }
   if (global < heads) {
-    out.push_back(
-        LocalHeads(q.slice(1, global, heads), k.slice(1, global, heads), v.slice(1, global, heads), layout, pass));
+    out.push_back(LocalHeads(q.slice(1, global, heads), k.slice(1, global, heads), v.slice(1, global, heads), global,
+                             layout, pass));
   }
   const at::Tensor z = pass.Hooked(Site::kZ, at::cat(out, 1));
   return pass.Dropped(at::linear(z.reshape({-1, hyperparameters.hidden_size}), weights.w_o, weights.b_o),

@@ -9,6 +9,21 @@
 #include "server/model/heads.h"
 
 namespace lifescope {
+namespace {
+
+void CheckEdges(const AttentionEdges& edges, const PackedBatch& batch, const Hyperparameters& hyperparameters) {
+  TORCH_CHECK_VALUE(0 <= edges.document && edges.document < batch.document_count() && 0 <= edges.layer &&
+                        edges.layer < hyperparameters.n_encoders && 0 <= edges.head &&
+                        edges.head < hyperparameters.n_heads,
+                    "attention edges of document ", edges.document, ", layer ", edges.layer, ", head ", edges.head,
+                    ", expected one of ", batch.document_count(), " documents, ", hyperparameters.n_encoders,
+                    " layers and ", hyperparameters.n_heads, " heads");
+  const std::vector<int64_t> shape = {edges.queries.numel(), batch.length(edges.document)};
+  TORCH_CHECK_VALUE(edges.factors.sizes() == at::IntArrayRef(shape), "attention edges have factors of shape ",
+                    edges.factors.sizes(), ", expected ", at::IntArrayRef(shape));
+}
+
+}  // namespace
 
 Transformer::Transformer(Hyperparameters hyperparameters, Weights weights)
     : hyperparameters_(hyperparameters), weights_(std::move(weights)) {
@@ -24,6 +39,9 @@ at::Tensor Transformer::Forward(const PackedBatch& batch, const ForwardOptions& 
   const int64_t layers = options.layer_count < 0 ? hyperparameters_.n_encoders : options.layer_count;
   TORCH_CHECK_VALUE(layers <= hyperparameters_.n_encoders, "layer_count is ", layers, ", the model has ",
                     hyperparameters_.n_encoders, " layers");
+  if (options.edges != nullptr) {
+    for (const AttentionEdges& edges : *options.edges) CheckEdges(edges, batch, hyperparameters_);
+  }
   const AttentionLayout layout = MakeAttentionLayout(batch, hyperparameters_, dtype());
   at::Tensor x = FirstResidual(batch, layers, options);
   for (int64_t layer = options.first_layer; layer < layers; ++layer) {

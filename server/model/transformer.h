@@ -7,7 +7,9 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "server/model/attention_edges.h"
 #include "server/model/hook_point.h"
 #include "server/model/hyperparameters.h"
 #include "server/model/packed_batch.h"
@@ -31,6 +33,8 @@ struct ForwardOptions {
   // last of them with `residual` [tokens, hidden], to which the hooks of that point are applied.
   int64_t first_layer = 0;
   at::Tensor residual = {};
+  // Attention edges to change, for each document, layer and head at most one entry; null: none.
+  const std::vector<AttentionEdges>* edges = nullptr;
   // Called before every layer; it may throw to stop the pass (cancellation).
   std::function<void()> before_layer;
   // Null: evaluation.

@@ -74,6 +74,28 @@ const Fault kDocumentFaults[] = {
 };
 
 const Fault kTargetFaults[] = {
+    {"EdgeLayer", Kind::kIndex, "interventions[0].edits[0].edges.layer: 2, expected 0 <= layer < 2",
+     [](Run& r) {
+       FirstEdit(r).target = EdgeTarget{2, 0, {}};
+     }},
+    {"EdgeHead", Kind::kIndex, "interventions[0].edits[0].edges.head: 4, expected 0 <= head < 4",
+     [](Run& r) {
+       FirstEdit(r).target = EdgeTarget{1, 4, {}};
+     }},
+    {"EdgeKeys", Kind::kIndex, "interventions[0].edits[0].edges.keys.indices[0]: 9, expected 0 <= position < 9",
+     [](Run& r) {
+       FirstEdit(r).target = EdgeTarget{1, 0, At({9})};
+     }},
+    {"EdgeMode", Kind::kValue, "interventions[0].edits[0].edges: with another mode, expected zero or scale",
+     [](Run& r) {
+       FirstEdit(r).target = EdgeTarget{1, 0, {}};
+       FirstEdit(r).mode = Mean{{0}};
+     }},
+    {"EdgeFactor", Kind::kValue, "interventions[0].edits[0].scale.factor: -1, expected 0 or more",
+     [](Run& r) {
+       FirstEdit(r).target = EdgeTarget{1, 0, {}};
+       FirstEdit(r).mode = Scale{-1};
+     }},
     {"NoEdits", Kind::kValue, "interventions[1].edits: none",
      [](Run& r) {
        r.interventions.push_back({"x", {}});

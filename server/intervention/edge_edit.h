@@ -1,0 +1,17 @@
+// Edits of attention edges, compiled for one document.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "server/intervention/run.h"
+#include "server/model/transformer.h"
+
+namespace lifescope {
+
+// What an intervention does to a document's attention edges, for row `row` of a batch. The factors of edits that meet
+// at an edge multiply.
+std::vector<AttentionEdges> CompileEdges(const Run& run, const Intervention& intervention, int64_t document,
+                                         int64_t row, const Transformer& model);
+
+}  // namespace lifescope
