@@ -11,6 +11,7 @@
 #include "server/intervention/edge_edit.h"
 #include "server/intervention/edit.h"
 #include "server/intervention/read.h"
+#include "server/intervention/scope.h"
 #include "server/intervention/target.h"
 
 namespace lifescope {
@@ -41,6 +42,9 @@ class Execution {
 
   RunResult Execute() {
     std::vector<ForwardRow> edited_rows = PlaceEditedRows();
+    for (const ForwardRow& row : edited_rows) {
+      for (const HookPoint& point : FrozenPointsOf(row)) clean_.Want(row.document, point);
+    }
     ShareCleanLayers(edited_rows);
     const std::vector<ForwardRow> clean_rows = PlaceCleanRows();
     total_ = static_cast<int64_t>(clean_rows.size() + edited_rows.size());
@@ -87,6 +91,12 @@ class Execution {
       }
     }
     return rows;
+  }
+
+  std::vector<HookPoint> FrozenPointsOf(const ForwardRow& row) const {
+    const Intervention& intervention = run_.interventions[row.intervention];
+    const int64_t n_encoders = model_.hyperparameters().n_encoders;
+    return FrozenPoints(intervention.scope, CleanLayers(run_, intervention, row.document, n_encoders), LayersFor(row));
   }
 
   int64_t DepthOf(const ForwardRow& row) const { return row.intervention < 0 ? -1 : depths_[row.intervention]; }
@@ -207,12 +217,21 @@ class Execution {
     return MakePackedBatch(documents, model_.device());
   }
 
+  // What happens to an edited row's activations, in order.
+  std::vector<PlacedChange> ChangesOf(const ForwardRow& row) {
+    std::vector<PlacedChange> changes = FreezePoints(FrozenPointsOf(row), row.document, clean_);
+    for (PlacedChange& change :
+         CompileChanges(run_, run_.interventions[row.intervention], row.document, model_, clean_)) {
+      changes.push_back(std::move(change));
+    }
+    return changes;
+  }
+
   void AddChanges(const std::vector<ForwardRow>& rows, const PackedBatch& batch, Hooks* hooks) {
     std::vector<std::pair<HookPoint, std::vector<SlicedChange>>> by_point;
     for (size_t row = 0; row < rows.size(); ++row) {
       if (rows[row].intervention < 0) continue;
-      const Intervention& intervention = run_.interventions[rows[row].intervention];
-      for (PlacedChange& placed : CompileChanges(run_, intervention, rows[row].document, model_, clean_)) {
+      for (PlacedChange& placed : ChangesOf(rows[row])) {
         auto at_point = std::find_if(by_point.begin(), by_point.end(),
                                      [&](const auto& entry) { return entry.first == placed.hook_point; });
         if (at_point == by_point.end()) at_point = by_point.insert(by_point.end(), {placed.hook_point, {}});

@@ -90,9 +90,19 @@ struct Edit {
   std::vector<int64_t> documents;  // empty: all
 };
 
+// What follows the edits of an intervention. The rest is as in the document's clean run, but for edits made within it:
+// they come after what is frozen.
+enum class Scope {
+  kPropagate,        // everything
+  kFreezePatterns,   // not the attention patterns: q and k of every head, and so phi_q, phi_k and the local patterns
+  kFreezeAttention,  // not attention: it reads the clean stream, and so hook_attn_out of unedited sublayers is as clean
+  kDirect,           // neither attention nor MLPs: both read the clean stream, which alone carries the edit on
+};
+
 struct Intervention {
   std::string name;
   std::vector<Edit> edits;
+  Scope scope = Scope::kPropagate;
 };
 
 struct ActivationRead {
