@@ -15,6 +15,13 @@ CleanValues::CleanValues(const Run& run)
     for (const Edit& edit : intervention.edits) {
       const HookPoint point = EditHookPoint(run, edit.target);
       if (const auto* donor = std::get_if<Donor>(&edit.mode)) Want(donor->document, point, donor->intervention);
+      if (const auto* path = std::get_if<PathFrom>(&edit.mode)) {
+        const HookPoint sender = EditHookPoint(run, path->sender);
+        Want(path->donor.document, sender, path->donor.intervention);
+        for (size_t d = 0; d < run.documents.size(); ++d) {
+          if (Covers(edit.documents, static_cast<int64_t>(d))) Want(static_cast<int64_t>(d), sender);
+        }
+      }
       if (const auto* mean = std::get_if<lifescope::Mean>(&edit.mode)) {
         for (const int64_t document : mean->documents) Want(document, point);
       }

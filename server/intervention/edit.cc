@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "server/intervention/feature_edit.h"
+#include "server/intervention/path_patch.h"
 #include "server/intervention/target.h"
 
 namespace lifescope {
@@ -52,6 +53,13 @@ class CellCompiler {
     cells_.values = features == nullptr
                         ? chosen.index_select(1, IndexTensor(cells_.channels, rows.device()))
                         : EncodeFeatures(*run_.dictionaries[features->dictionary].dictionary, chosen, cells_.channels);
+    cells_.positions = std::move(pairs.edited);
+  }
+
+  void Resolve(const PathFrom& mode) {
+    PairedPositions pairs = PairPositions(run_, edit_, mode.donor, document_, "path");
+    cells_.operation = CellEdit::Operation::kAdd;
+    cells_.values = WriteDifference(run_, mode, document_, pairs, model_, clean_);
     cells_.positions = std::move(pairs.edited);
   }
 

@@ -78,7 +78,16 @@ struct Donor {
   // run.
   int64_t intervention = -1;
 };
-using EditMode = std::variant<Zero, Mean, SetTo, Scale, Add, Donor>;
+// Path patching: the edited hook point, which reads or is the residual stream, gets what the sender writes to the
+// stream in the donor's run less what it writes in the edited document's clean run; everything between stays. The
+// sender is a head, neurons, features of a dictionary, or a hook point whose value goes to the stream (of attention, of
+// an MLP, of the embedding), and comes before the edited point. To follow a path into one head or neuron, take its
+// value from this intervention as a donor in a second one.
+struct PathFrom {
+  EditTarget sender;
+  Donor donor;
+};
+using EditMode = std::variant<Zero, Mean, SetTo, Scale, Add, Donor, PathFrom>;
 
 enum class ErrorMode { kDelta, kReplace };
 

@@ -96,7 +96,10 @@ bool Edits(const Intervention& intervention, int64_t document) {
                      [&](const Edit& edit) { return Covers(edit.documents, document); });
 }
 
-const Donor* DonorOf(const Edit& edit) { return std::get_if<Donor>(&edit.mode); }
+const Donor* DonorOf(const Edit& edit) {
+  const auto* path = std::get_if<PathFrom>(&edit.mode);
+  return path == nullptr ? std::get_if<Donor>(&edit.mode) : &path->donor;
+}
 
 std::vector<int64_t> DonorDepths(const Run& run) {
   std::vector<int64_t> depths(run.interventions.size(), 0);

@@ -1,4 +1,5 @@
 // The checks of interventions: targets, positions and modes of every edit.
+#include "server/intervention/path_patch.h"
 #include "server/intervention/run_checks.h"
 #include "server/intervention/target.h"
 
@@ -88,7 +89,25 @@ class InterventionChecks : RunChecks {
   void CheckMode(const Edit& edit, const Add& mode, const std::string& field) const {
     CheckValues(edit, mode.values, field + ".add.values");
   }
-  void CheckMode(const Edit& edit, const Donor& mode, const std::string& field) const {
+  void CheckMode(const Edit& edit, const Donor& mode, const std::string& field) const { CheckDonor(edit, mode, field); }
+  void CheckMode(const Edit& edit, const PathFrom& mode, const std::string& field) const {
+    const auto* receiver = std::get_if<ActivationTarget>(&edit.target);
+    TORCH_CHECK_VALUE(receiver != nullptr && IsStream(receiver->hook_point), field,
+                      ".path: at another target, expected the hook point of a residual stream, hook_attn_in or "
+                      "hook_mlp_in");
+    Edit sent = edit;
+    sent.target = mode.sender;
+    sent.mode = Zero{};
+    std::visit([&](const auto& sender) { CheckTarget(sender, sent, field + ".path.sender"); }, mode.sender);
+    const HookPoint sender = EditHookPoint(run_, mode.sender);
+    TORCH_CHECK_VALUE(WritesToStream(run_, mode.sender), field, ".path.sender: ", sender.ToString(),
+                      ", expected a part that writes to the residual stream");
+    TORCH_CHECK_VALUE(ComesBefore(sender, receiver->hook_point), field, ".path.sender: ", sender.ToString(),
+                      ", expected one before ", receiver->hook_point.ToString());
+    CheckDonor(edit, mode.donor, field);
+  }
+
+  void CheckDonor(const Edit& edit, const Donor& mode, const std::string& field) const {
     CheckIndex(mode.document, document_count(), field + ".donor.document", "document");
     CheckTokens(mode.positions.tokens, field + ".donor.positions.tokens");
     for (int64_t d = 0; d < document_count(); ++d) {
