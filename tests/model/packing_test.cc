@@ -6,10 +6,10 @@
 #include <algorithm>
 #include <random>
 
+#include "server/model/padded_reference.h"
 #include "server/model/transformer.h"
 #include "tests/model/small_model.h"
 #include "tests/support/golden.h"
-#include "tests/support/padded_reference.h"
 
 namespace lifescope {
 namespace {

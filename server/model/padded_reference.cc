@@ -1,4 +1,4 @@
-#include "tests/support/padded_reference.h"
+#include "server/model/padded_reference.h"
 
 #include <ATen/ATen.h>
 

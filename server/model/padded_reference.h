@@ -1,5 +1,5 @@
 // life2vec the way its publication runs it: padded [documents, slots] tensors and explicit masks. Written from the
-// description of the model alone; it shares no code with server/model, which it checks.
+// description of the model alone; it shares no code with the rest of the folder, which it checks.
 #pragma once
 
 #include <ATen/core/Tensor.h>
