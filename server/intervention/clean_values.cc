@@ -5,11 +5,12 @@
 #include <algorithm>
 
 #include "server/intervention/feature_edit.h"
+#include "server/intervention/read_needs.h"
 #include "server/intervention/target.h"
 
 namespace lifescope {
 
-CleanValues::CleanValues(const Run& run)
+CleanValues::CleanValues(const Run& run, const Hyperparameters& hyperparameters)
     : run_(run), wants_final_(run.documents.size(), false), final_(run.documents.size()) {
   for (const Intervention& intervention : run.interventions) {
     for (const Edit& edit : intervention.edits) {
@@ -28,13 +29,17 @@ CleanValues::CleanValues(const Run& run)
     }
   }
   for (const Read& read : run.reads) {
-    if (!std::holds_alternative<KlToCleanRead>(read.kind)) continue;
+    const ReadNeeds needs = NeedsOf(run, read.kind, hyperparameters);
+    if (!needs.clean) continue;
     for (size_t d = 0; d < run.documents.size(); ++d) {
       const int64_t document = static_cast<int64_t>(d);
       if (!Covers(read.documents, document)) continue;
-      for (const Intervention& intervention : run.interventions) {
-        if (Edits(intervention, document)) wants_final_[d] = true;
+      if (std::none_of(run.interventions.begin(), run.interventions.end(),
+                       [&](const Intervention& intervention) { return Edits(intervention, document); })) {
+        continue;
       }
+      if (needs.final) wants_final_[d] = true;
+      for (const HookPoint& point : needs.points) Want(document, point);
     }
   }
 }

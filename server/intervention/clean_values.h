@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "server/intervention/run.h"
+#include "server/model/hyperparameters.h"
 
 namespace lifescope {
 
@@ -20,7 +21,7 @@ namespace lifescope {
 // there is an `intervention`, it is the document's run with the edits of that one; -1: the clean run.
 class CleanValues {
  public:
-  explicit CleanValues(const Run& run);
+  CleanValues(const Run& run, const Hyperparameters& hyperparameters);
 
   // Hook points whose activation of the document is wanted.
   const std::vector<HookPoint>& WantedPoints(int64_t document, int64_t intervention = -1) const;

@@ -10,7 +10,9 @@
 #include "server/intervention/clean_values.h"
 #include "server/intervention/edge_edit.h"
 #include "server/intervention/edit.h"
+#include "server/intervention/forward_output.h"
 #include "server/intervention/read.h"
+#include "server/intervention/read_needs.h"
 #include "server/intervention/scope.h"
 #include "server/intervention/target.h"
 
@@ -36,7 +38,7 @@ Hooks::Hook ChangeSlices(std::vector<SlicedChange> changes) {
 class Execution {
  public:
   Execution(const Run& run, const Transformer& model, const ExecuteOptions& options)
-      : run_(run), model_(model), options_(options), clean_(run), depths_(DonorDepths(run)) {
+      : run_(run), model_(model), options_(options), clean_(run, model.hyperparameters()), depths_(DonorDepths(run)) {
     result_.n_slots = run.n_slots == 0 ? model.hyperparameters().max_length : run.n_slots;
   }
 
@@ -57,7 +59,7 @@ class Execution {
   // Layers that a row must run; -1: it need not run.
   int64_t LayersFor(const ForwardRow& row) const {
     const int64_t n_encoders = model_.hyperparameters().n_encoders;
-    int64_t layers = LayersForReads(run_, row.document, n_encoders);
+    int64_t layers = LayersForReads(run_, row.document, model_.hyperparameters());
     for (const HookPoint& point : clean_.WantedPoints(row.document, row.intervention)) {
       layers = std::max(layers, LayersThrough(point, n_encoders));
     }
@@ -105,7 +107,7 @@ class Execution {
   int64_t FirstLayerOf(const ForwardRow& row) const {
     const int64_t n_encoders = model_.hyperparameters().n_encoders;
     int64_t first = CleanLayers(run_, run_.interventions[row.intervention], row.document, n_encoders);
-    for (const HookPoint& point : PointsForReads(run_, row.document)) {
+    for (const HookPoint& point : PointsForReads(run_, row.document, model_.hyperparameters())) {
       first = std::min(first, LayersBefore(point, n_encoders));
     }
     for (const HookPoint& point : clean_.WantedPoints(row.document, row.intervention)) {
@@ -169,11 +171,13 @@ class Execution {
     AddChanges(rows, batch, &hooks);
     ForwardOutput output;
     output.offsets = batch.offsets;
+    const at::Tensor slots = batch.position.to(at::kCPU);
+    output.slots.assign(slots.data_ptr<int64_t>(), slots.data_ptr<int64_t>() + slots.size(0));
     AddCaptures(rows, &output, &hooks);
-    const std::vector<AttentionEdges> edges = EdgesOf(rows);
+    output.edges = EdgesOf(rows);
     ForwardOptions options;
     options.hooks = &hooks;
-    options.edges = &edges;
+    options.edges = &output.edges;
     options.before_layer = [this] { CheckCancelled(); };
     options.layer_count = 0;
     for (const ForwardRow& row : rows) options.layer_count = std::max(options.layer_count, LayersFor(row));
@@ -263,7 +267,7 @@ class Execution {
       output->captured.emplace_back(point, at::Tensor());
     };
     for (const ForwardRow& row : rows) {
-      for (const HookPoint& point : PointsForReads(run_, row.document)) want(point);
+      for (const HookPoint& point : PointsForReads(run_, row.document, model_.hyperparameters())) want(point);
       for (const HookPoint& point : clean_.WantedPoints(row.document, row.intervention)) want(point);
     }
     // The list does not grow any more: its elements stay where they are.

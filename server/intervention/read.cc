@@ -4,6 +4,9 @@
 
 #include <algorithm>
 
+#include "server/intervention/attention_read.h"
+#include "server/intervention/clean_comparison.h"
+#include "server/intervention/direct_logit.h"
 #include "server/intervention/edit.h"
 #include "server/intervention/target.h"
 
@@ -13,14 +16,22 @@ namespace {
 // Rows of the masked-token head that are computed at once: bounds the [rows, vocabulary] matrix.
 constexpr int64_t kHeadRows = 2048;
 
+using Value = decltype(ReadValue::value);
+
 bool ReadsMlmHead(const ReadKind& kind) {
   return std::holds_alternative<MlmLogitsRead>(kind) || std::holds_alternative<LogitDifferenceRead>(kind) ||
-         std::holds_alternative<LogProbabilityRead>(kind) || std::holds_alternative<KlToCleanRead>(kind);
+         std::holds_alternative<LogProbabilityRead>(kind) || std::holds_alternative<KlToCleanRead>(kind) ||
+         std::holds_alternative<CrossEntropyRead>(kind);
 }
 
 at::Tensor OnHost(const at::Tensor& tensor) { return tensor.to(at::kCPU).contiguous(); }
 
-// Position of each value of `some` in `all`; both ascending.
+// Columns of logits; all when no token is named.
+at::Tensor OfTokens(const at::Tensor& logits, const std::vector<int32_t>& tokens) {
+  return tokens.empty() ? logits : logits.index_select(1, IndexTensor({tokens.begin(), tokens.end()}, logits.device()));
+}
+
+// Position in `all`, which is ascending, of each value of `some`.
 std::vector<int64_t> IndicesIn(const std::vector<int64_t>& all, const std::vector<int64_t>& some) {
   std::vector<int64_t> indices;
   for (const int64_t value : some) indices.push_back(std::lower_bound(all.begin(), all.end(), value) - all.begin());
@@ -38,15 +49,18 @@ struct MlmReader {
   const at::Tensor& logits;
   const at::Tensor& clean;
 
-  at::Tensor operator()(const MlmLogitsRead& read) const {
-    if (read.tokens.empty()) return logits;
-    return logits.index_select(1, IndexTensor({read.tokens.begin(), read.tokens.end()}, logits.device()));
-  }
+  at::Tensor operator()(const MlmLogitsRead& read) const { return OfTokens(logits, read.tokens); }
   at::Tensor operator()(const LogitDifferenceRead& read) const {
     return logits.select(1, read.token_a) - logits.select(1, read.token_b);
   }
   at::Tensor operator()(const LogProbabilityRead& read) const {
     return at::log_softmax(logits, 1).select(1, read.token);
+  }
+  at::Tensor operator()(const CrossEntropyRead& read) const {
+    std::vector<int64_t> tokens;
+    for (const TokenTarget& target : read.targets) tokens.push_back(target.token);
+    const at::Tensor column = IndexTensor(tokens, logits.device()).unsqueeze(1);
+    return -at::log_softmax(logits, 1).gather(1, column).squeeze(1);
   }
   // In float64, so that both distributions sum to 1 and only the logits' own rounding is left.
   at::Tensor operator()(const KlToCleanRead&) const {
@@ -55,10 +69,10 @@ struct MlmReader {
     const at::Tensor log_q = at::log_softmax(logits.to(at::kDouble), 1);
     return (log_p.exp() * (log_p - log_q)).sum(1).to(logits.scalar_type());
   }
-  at::Tensor operator()(const ActivationRead&) const { return {}; }
-  at::Tensor operator()(const FeatureRead&) const { return {}; }
-  at::Tensor operator()(const SopLogitsRead&) const { return {}; }
-  at::Tensor operator()(const ClassProbabilityRead&) const { return {}; }
+  template <typename Other>
+  at::Tensor operator()(const Other&) const {
+    return {};
+  }
 };
 
 class ReadTaker {
@@ -80,13 +94,17 @@ class ReadTaker {
     bool needs_clean = false;
   };
 
-  std::vector<int64_t> PositionsOf(const Read& read, int64_t document) const {
-    return ResolvePositions(read.positions, run_.documents[document], "positions");
+  // Positions whose logits a masked-token read takes, in the order of its values.
+  std::vector<int64_t> MlmPositions(const Read& read, int64_t document) const {
+    const auto* cross_entropy = std::get_if<CrossEntropyRead>(&read.kind);
+    if (cross_entropy == nullptr) return ResolvePositions(read.positions, run_.documents[document], "positions");
+    std::vector<int64_t> positions;
+    for (const TokenTarget& target : cross_entropy->targets) positions.push_back(target.position);
+    return positions;
   }
 
   void TakeRow(size_t row) {
     const int64_t document = rows_[row].document;
-    DocumentResult& result = *rows_[row].result;
     MlmRow mlm{row, {}, false};
     bool reads_mlm = false;
     for (size_t i = 0; i < run_.reads.size(); ++i) {
@@ -95,38 +113,80 @@ class ReadTaker {
       ReadValue value{static_cast<int64_t>(i), at::Tensor()};
       if (ReadsMlmHead(read.kind)) {
         reads_mlm = true;
-        const std::vector<int64_t> positions = PositionsOf(read, document);
+        const std::vector<int64_t> positions = MlmPositions(read, document);
         mlm.positions.insert(mlm.positions.end(), positions.begin(), positions.end());
         mlm.needs_clean |= rows_[row].intervention >= 0 && std::holds_alternative<KlToCleanRead>(read.kind);
-      } else if (std::holds_alternative<SopLogitsRead>(read.kind)) {
-        const at::Tensor cls = output_.final.narrow(0, output_.offsets[row], 1);
-        value.value = OnHost(model_.SopLogits(cls).select(0, 0));
-      } else if (const auto* head = std::get_if<ClassProbabilityRead>(&read.kind)) {
-        value.value = OnHost(output_.class_probabilities[head->head].select(0, static_cast<int64_t>(row)));
       } else {
-        value.value = TakeActivations(read, row);
+        value.value = std::visit([&](const auto& kind) { return Take(kind, read, row); }, read.kind);
       }
-      result.values.push_back(std::move(value));
+      rows_[row].result->values.push_back(std::move(value));
     }
     if (reads_mlm) AddMlmRow(std::move(mlm));
   }
 
-  std::variant<at::Tensor, FeatureValue> TakeActivations(const Read& read, size_t row) const {
-    const auto* activation = std::get_if<ActivationRead>(&read.kind);
-    const auto* features = std::get_if<FeatureRead>(&read.kind);
-    const HookPoint& point =
-        activation != nullptr ? activation->hook_point : run_.dictionaries[features->dictionary].hook_point;
-    std::vector<int64_t> positions =
-        ResolveRows(point, read.positions, run_.documents[rows_[row].document], "positions");
+  Value Take(const ActivationRead& kind, const Read& read, size_t row) const {
+    const at::Tensor rows = Chosen(kind.hook_point, read, row);
+    std::vector<int64_t> shape = ShapeAt(kind.hook_point, model_.hyperparameters());
+    shape.insert(shape.begin(), rows.size(0));
+    return OnHost(rows.view(shape));
+  }
+  Value Take(const FeatureRead& kind, const Read& read, size_t row) const {
+    const auto& [dictionary, point, is_transcoder] = run_.dictionaries[kind.dictionary];
+    return FeatureValue{PositionsOf(point, read, row), EncodeSparse(*dictionary, Chosen(point, read, row))};
+  }
+  Value Take(const SopLogitsRead&, const Read&, size_t row) const {
+    return OnHost(model_.SopLogits(output_.final.narrow(0, output_.offsets[row], 1)).select(0, 0));
+  }
+  Value Take(const ClassProbabilityRead& kind, const Read&, size_t row) const {
+    return OnHost(output_.class_probabilities[kind.head].select(0, static_cast<int64_t>(row)));
+  }
+  Value Take(const LogitLensRead& kind, const Read& read, size_t row) const {
+    return OnHost(OfTokens(model_.MlmLogits(Chosen(kind.hook_point, read, row)), kind.tokens));
+  }
+  Value Take(const DirectLogitRead& kind, const Read& read, size_t row) const {
+    const std::vector<int64_t> positions = PositionsOf({Site::kEmbed}, read, row);
+    const at::Tensor final_rows = IndexTensor(Shifted(positions, output_.offsets[row]), output_.final.device());
+    return DirectLogit(kind, model_, output_.final.index_select(0, final_rows),
+                       [&](const HookPoint& point) { return Chosen(point, read, row); });
+  }
+  Value Take(const AttentionRead& kind, const Read& read, size_t row) const {
+    const std::vector<int64_t> queries = PositionsOf({Site::kZ, kind.layer}, read, row);
+    return OnHost(AttentionWeights(kind, model_.hyperparameters(), output_, row, queries));
+  }
+  Value Take(const ShiftRead& kind, const Read& read, size_t row) const {
+    return OnHost(Shift(Chosen(kind.hook_point, read, row), ChosenClean(kind.hook_point, read, row)));
+  }
+  Value Take(const FeatureChangeRead& kind, const Read& read, size_t row) const {
+    const auto& [dictionary, point, is_transcoder] = run_.dictionaries[kind.dictionary];
+    return FeatureChanges(*dictionary, kind.threshold, Chosen(point, read, row), ChosenClean(point, read, row),
+                          PositionsOf(point, read, row));
+  }
+  Value Take(const ReconstructionErrorRead& kind, const Read& read, size_t row) const {
+    const auto& [dictionary, point, is_transcoder] = run_.dictionaries[kind.dictionary];
+    return OnHost(ReconstructionErrors(*dictionary, Chosen(point, read, row), CleanRows(point, row)));
+  }
+  // Reads of the masked-token head, which waits for its rows.
+  template <typename MlmRead>
+  Value Take(const MlmRead&, const Read&, size_t) const {
+    return at::Tensor();
+  }
+
+  // What a read chooses at a hook point: its positions (0 where the document has one row), their rows [rows, channels]
+  // in this pass, and in the clean run.
+  std::vector<int64_t> PositionsOf(const HookPoint& point, const Read& read, size_t row) const {
+    return ResolveRows(point, read.positions, run_.documents[rows_[row].document], "positions");
+  }
+  at::Tensor Chosen(const HookPoint& point, const Read& read, size_t row) const {
     const at::Tensor rows = output_.Rows(point, row);
-    const at::Tensor chosen = rows.index_select(0, IndexTensor(positions, rows.device()));
-    if (features != nullptr) {
-      return FeatureValue{std::move(positions),
-                          EncodeSparse(*run_.dictionaries[features->dictionary].dictionary, chosen)};
-    }
-    std::vector<int64_t> shape = ShapeAt(point, model_.hyperparameters());
-    shape.insert(shape.begin(), chosen.size(0));
-    return OnHost(chosen.view(shape));
+    return rows.index_select(0, IndexTensor(PositionsOf(point, read, row), rows.device()));
+  }
+  at::Tensor ChosenClean(const HookPoint& point, const Read& read, size_t row) const {
+    const at::Tensor rows = CleanRows(point, row);
+    return rows.index_select(0, IndexTensor(PositionsOf(point, read, row), rows.device()));
+  }
+  // All the rows of the document in its clean run.
+  at::Tensor CleanRows(const HookPoint& point, size_t row) const {
+    return rows_[row].intervention < 0 ? output_.Rows(point, row) : clean_.Rows(rows_[row].document, point);
   }
 
   void AddMlmRow(MlmRow mlm) {
@@ -169,7 +229,7 @@ class ReadTaker {
     for (ReadValue& value : rows_[mlm.row].result->values) {
       const Read& read = run_.reads[value.read];
       if (!ReadsMlmHead(read.kind)) continue;
-      const std::vector<int64_t> positions = PositionsOf(read, rows_[mlm.row].document);
+      const std::vector<int64_t> positions = MlmPositions(read, rows_[mlm.row].document);
       const at::Tensor index = IndexTensor(IndicesIn(mlm.positions, positions), logits.device());
       const at::Tensor read_logits = logits.index_select(0, index);
       const at::Tensor read_clean = clean.defined() ? clean.index_select(0, index) : at::Tensor();
@@ -187,49 +247,6 @@ class ReadTaker {
 };
 
 }  // namespace
-
-at::Tensor ForwardOutput::Rows(const HookPoint& point, size_t row) const {
-  const auto found =
-      std::find_if(captured.begin(), captured.end(), [&](const auto& entry) { return entry.first == point; });
-  const RowRange range = RowsAt(point, offsets, row);
-  return found->second.narrow(0, range.begin, range.count).flatten(1);
-}
-
-RowRange RowsAt(const HookPoint& point, const std::vector<int64_t>& offsets, size_t row) {
-  if (IsOnePerDocument(point)) return {static_cast<int64_t>(row), 1};
-  return {offsets[row], offsets[row + 1] - offsets[row]};
-}
-
-int64_t LayersThrough(const HookPoint& point, int64_t n_encoders) {
-  return point.head.empty() ? point.layer + 1 : n_encoders;
-}
-
-int64_t LayersForReads(const Run& run, int64_t document, int64_t n_encoders) {
-  int64_t layers = -1;
-  for (const Read& read : run.reads) {
-    if (!Covers(read.documents, document)) continue;
-    if (const auto* activation = std::get_if<ActivationRead>(&read.kind)) {
-      layers = std::max(layers, LayersThrough(activation->hook_point, n_encoders));
-    } else if (const auto* features = std::get_if<FeatureRead>(&read.kind)) {
-      layers = std::max(layers, LayersThrough(run.dictionaries[features->dictionary].hook_point, n_encoders));
-    } else {
-      layers = n_encoders;
-    }
-  }
-  return layers;
-}
-
-std::vector<HookPoint> PointsForReads(const Run& run, int64_t document) {
-  std::vector<HookPoint> points;
-  for (const Read& read : run.reads) {
-    if (!Covers(read.documents, document)) continue;
-    if (const auto* activation = std::get_if<ActivationRead>(&read.kind)) points.push_back(activation->hook_point);
-    if (const auto* features = std::get_if<FeatureRead>(&read.kind)) {
-      points.push_back(run.dictionaries[features->dictionary].hook_point);
-    }
-  }
-  return points;
-}
 
 void TakeReads(const Run& run, const Transformer& model, const CleanValues& clean, const std::vector<ForwardRow>& rows,
                const ForwardOutput& output) {

@@ -2,8 +2,6 @@
 // form is proto/lifescope/v1/run.proto, whose comments give every meaning.
 #pragma once
 
-#include <ATen/core/Tensor.h>
-
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -14,6 +12,7 @@
 #include "server/corpus/document.h"
 #include "server/dictionary/dictionary.h"
 #include "server/intervention/positions.h"
+#include "server/intervention/read_kind.h"
 #include "server/model/classifier_head.h"
 #include "server/model/hook_point.h"
 
@@ -114,30 +113,6 @@ struct Intervention {
   Scope scope = Scope::kPropagate;
 };
 
-struct ActivationRead {
-  HookPoint hook_point;
-};
-struct FeatureRead {
-  int64_t dictionary = 0;
-};
-struct MlmLogitsRead {
-  std::vector<int32_t> tokens;  // empty: all
-};
-struct LogitDifferenceRead {
-  int32_t token_a = 0;
-  int32_t token_b = 0;
-};
-struct LogProbabilityRead {
-  int32_t token = 0;
-};
-struct KlToCleanRead {};
-struct SopLogitsRead {};
-struct ClassProbabilityRead {
-  int64_t head = 0;  // index into Run::heads
-};
-using ReadKind = std::variant<ActivationRead, FeatureRead, MlmLogitsRead, LogitDifferenceRead, LogProbabilityRead,
-                              KlToCleanRead, SopLogitsRead, ClassProbabilityRead>;
-
 struct Read {
   std::string name;
   ReadKind kind;
@@ -153,17 +128,6 @@ struct Run {
   std::vector<Read> reads;
   int64_t n_slots = 0;  // 0: the model's max_length
   bool deterministic = false;
-};
-
-// Features of the read positions of one document.
-struct FeatureValue {
-  std::vector<int64_t> positions;
-  SparseActivations activations;
-};
-
-struct ReadValue {
-  int64_t read = 0;
-  std::variant<at::Tensor, FeatureValue> value;  // tensors are on the CPU
 };
 
 struct DocumentResult {

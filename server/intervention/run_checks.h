@@ -65,5 +65,7 @@ class RunChecks {
 
 // The part of ValidateRun that concerns Run::interventions.
 void ValidateInterventions(const Run& run, const Transformer& model);
+// And Run::reads.
+void ValidateReads(const Run& run, const Transformer& model);
 
 }  // namespace lifescope

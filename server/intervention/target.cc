@@ -39,7 +39,9 @@ bool IsOnePerDocument(const HookPoint& point) { return RowKindOf(point.site) == 
 
 bool ReadsPositions(const ReadKind& kind) {
   if (const auto* activation = std::get_if<ActivationRead>(&kind)) return !IsOnePerDocument(activation->hook_point);
-  return !std::holds_alternative<SopLogitsRead>(kind) && !std::holds_alternative<ClassProbabilityRead>(kind);
+  if (const auto* shift = std::get_if<ShiftRead>(&kind)) return !IsOnePerDocument(shift->hook_point);
+  return !std::holds_alternative<SopLogitsRead>(kind) && !std::holds_alternative<ClassProbabilityRead>(kind) &&
+         !std::holds_alternative<CrossEntropyRead>(kind);
 }
 
 std::vector<int64_t> ResolveRows(const HookPoint& point, const Positions& positions, const Document& document,

@@ -63,17 +63,6 @@ class Validator : RunChecks {
     }
   }
 
-  void CheckReads() const {
-    TORCH_CHECK_VALUE(!run_.reads.empty(), "reads: none, expected at least one");
-    for (size_t i = 0; i < run_.reads.size(); ++i) {
-      const Read& read = run_.reads[i];
-      const std::string field = ElementPath("reads", i);
-      std::visit([&](const auto& kind) { CheckKind(kind, read, field); }, read.kind);
-      CheckIndices(read.documents, document_count(), field + ".documents", "document");
-      if (ReadsPositions(read.kind)) CheckPositions(read.positions, read.documents, field);
-    }
-  }
-
  private:
   void CheckDocument(const Document& document, int64_t n_slots, const std::string& field) const {
     const int64_t length = document.length();
@@ -88,35 +77,6 @@ class Validator : RunChecks {
       CheckIndex(document.segment[i], 4, ElementPath(field + ".segment", i), "segment");
     }
   }
-
-  void CheckKind(const ActivationRead& kind, const Read& read, const std::string& field) const {
-    CheckRowPoint(kind.hook_point, read.positions, field, ".activation.hook_point");
-  }
-  void CheckKind(const FeatureRead& read, const Read&, const std::string& field) const {
-    CheckDictionary(read.dictionary, field + ".features.dictionary");
-  }
-  void CheckKind(const MlmLogitsRead& read, const Read&, const std::string& field) const {
-    hyperparameters_.CheckPretrainingHeads(field + ".mlm_logits");
-    CheckTokens(read.tokens, field + ".mlm_logits.tokens");
-  }
-  void CheckKind(const LogitDifferenceRead& read, const Read&, const std::string& field) const {
-    hyperparameters_.CheckPretrainingHeads(field + ".logit_difference");
-    CheckToken(read.token_a, field + ".logit_difference.token_a");
-    CheckToken(read.token_b, field + ".logit_difference.token_b");
-  }
-  void CheckKind(const LogProbabilityRead& read, const Read&, const std::string& field) const {
-    hyperparameters_.CheckPretrainingHeads(field + ".log_probability");
-    CheckToken(read.token, field + ".log_probability.token");
-  }
-  void CheckKind(const KlToCleanRead&, const Read&, const std::string& field) const {
-    hyperparameters_.CheckPretrainingHeads(field + ".kl_to_clean");
-  }
-  void CheckKind(const SopLogitsRead&, const Read&, const std::string& field) const {
-    hyperparameters_.CheckPretrainingHeads(field + ".sop_logits");
-  }
-  void CheckKind(const ClassProbabilityRead& read, const Read&, const std::string& field) const {
-    CheckIndex(read.head, static_cast<int64_t>(run_.heads.size()), field + ".class_probability.head", "head");
-  }
 };
 
 }  // namespace
@@ -127,7 +87,7 @@ void ValidateRun(const Run& run, const Transformer& model) {
   validator.CheckDictionaries();
   validator.CheckHeads();
   ValidateInterventions(run, model);
-  validator.CheckReads();
+  ValidateReads(run, model);
 }
 
 }  // namespace lifescope

@@ -62,6 +62,8 @@ class Transformer {
 
   const Hyperparameters& hyperparameters() const { return hyperparameters_; }
   const Weights& weights() const { return weights_; }
+  // What the masked-token head multiplies with, as it is used: [vocabulary, hidden], centred. Undefined without heads.
+  const at::Tensor& mlm_decoder() const { return mlm_decoder_; }
   at::ScalarType dtype() const { return weights_.embedding.segment.scalar_type(); }
   at::Device device() const { return weights_.embedding.segment.device(); }
   int64_t ParameterCount() const;

@@ -82,6 +82,33 @@ TEST(Read, SentenceOrderLogitsComeFromTheFirstPosition) {
   ExpectNear(TensorOf(result.clean[1], sop), expected, 1e-6);
 }
 
+// A filter may leave no position of a document; every kind then has a value without rows.
+TEST(Read, OfNoPositionIsEmpty) {
+  lifescope::Run run = SmallRun();
+  Positions none;
+  none.tokens = {kPad};
+  const HookPoint point = Point("blocks.0.hook_resid_post");
+  for (const ReadKind& kind :
+       {ReadKind(ActivationRead{point}), ReadKind(MlmLogitsRead{}), ReadKind(KlToCleanRead{}),
+        ReadKind(LogitLensRead{point, {}}), ReadKind(AttentionRead{0, 0}), ReadKind(AttentionRead{0, 3}),
+        ReadKind(ShiftRead{point}), ReadKind(ReconstructionErrorRead{0}), ReadKind(FeatureRead{0}),
+        ReadKind(FeatureChangeRead{0, 0}),
+        ReadKind(DirectLogitRead{12, {}, Linearisation::kPoint, DirectLogitRead::Components::kHeads})}) {
+    AddRead(&run, kind, none);
+  }
+  AddIntervention(&run, {MakeEdit(NeuronTarget{0, {1}}, Zero{})});
+  const RunResult result = Execute(run, SmallModel());
+  for (const DocumentResult* document : {&result.clean[1], &result.interventions[0].documents[1]}) {
+    ASSERT_THAT(document->values, ::testing::SizeIs(11));
+    for (int64_t read = 0; read < 8; ++read) EXPECT_EQ(TensorOf(*document, read).size(0), 0) << read;
+    EXPECT_EQ(std::get<FeatureValue>(ValueOf(*document, 8).value).activations.rows(), 0);
+    const auto& changes = std::get<FeatureChangeValue>(ValueOf(*document, 9).value);
+    EXPECT_EQ(changes.row_offsets.size(0), 1);
+    EXPECT_EQ(changes.edited.size(0), 0);
+    EXPECT_EQ(std::get<DirectLogitValue>(ValueOf(*document, 10).value).contributions.size(0), 0);
+  }
+}
+
 TEST(KlToClean, IsZeroForTheCleanRunAndForAnEditThatChangesNothing) {
   lifescope::Run run = SmallRun();
   const int64_t kl = AddRead(&run, KlToCleanRead{});

@@ -237,6 +237,72 @@ const Fault kReadFaults[] = {
      }},
     {"ProbabilityToken", Kind::kIndex, "reads[0].log_probability.token: 40",
      [](Run& r) { r.reads[0].kind = LogProbabilityRead{40}; }},
+    {"LensOnAContribution", Kind::kValue,
+     "reads[0].logit_lens.hook_point: blocks.0.hook_mlp_out, expected a residual stream",
+     [](Run& r) {
+       r.reads[0].kind = LogitLensRead{Point("blocks.0.hook_mlp_out"), {}};
+     }},
+    {"LensLayer", Kind::kValue, "reads[0].logit_lens.hook_point: blocks.2.hook_resid_post, expected a hook point of",
+     [](Run& r) {
+       r.reads[0].kind = LogitLensRead{Point("blocks.2.hook_resid_post"), {}};
+     }},
+    {"LensToken", Kind::kIndex, "reads[0].logit_lens.tokens[0]: 40",
+     [](Run& r) {
+       r.reads[0].kind = LogitLensRead{Point("hook_embed"), {40}};
+     }},
+    {"NoTargets", Kind::kValue, "reads[0].cross_entropy.targets: none",
+     [](Run& r) { r.reads[0].kind = CrossEntropyRead{}; }},
+    {"TargetToken", Kind::kIndex, "reads[0].cross_entropy.targets[1].token: 40",
+     [](Run& r) {
+       r.reads[0].kind = CrossEntropyRead{{{1, 2}, {3, 40}}};
+     }},
+    {"TargetPosition", Kind::kIndex,
+     "reads[0].cross_entropy.targets[0].position: 9, expected 0 <= position < 9, the length of documents[2]",
+     [](Run& r) {
+       r.reads[0].kind = CrossEntropyRead{{{9, 2}}};
+     }},
+    {"TargetsAndPositions", Kind::kValue, "reads[0].positions: given, expected none",
+     [](Run& r) {
+       r.reads[0].kind = CrossEntropyRead{{{1, 2}}};
+       r.reads[0].positions = At({1});
+     }},
+    {"DirectTokenA", Kind::kIndex, "reads[0].direct_logit.token_a: 40",
+     [](Run& r) {
+       r.reads[0].kind = DirectLogitRead{40, {}};
+     }},
+    {"DirectTokenB", Kind::kIndex, "reads[0].direct_logit.token_b: -1",
+     [](Run& r) {
+       r.reads[0].kind = DirectLogitRead{3, -1};
+     }},
+    {"AttentionLayer", Kind::kIndex, "reads[0].attention.layer: 2, expected 0 <= layer < 2",
+     [](Run& r) {
+       r.reads[0].kind = AttentionRead{2, 0};
+     }},
+    {"AttentionHead", Kind::kIndex, "reads[0].attention.head: 4, expected 0 <= head < 4",
+     [](Run& r) {
+       r.reads[0].kind = AttentionRead{1, 4};
+     }},
+    {"ShiftOfKeySums", Kind::kValue, "reads[0].shift.hook_point: blocks.1.attn.hook_ksum, expected a hook point with",
+     [](Run& r) { r.reads[0].kind = ShiftRead{Point("blocks.1.attn.hook_ksum")}; }},
+    {"ChangeDictionary", Kind::kIndex, "reads[0].feature_change.dictionary: 1",
+     [](Run& r) {
+       r.reads[0].kind = FeatureChangeRead{1, 0};
+     }},
+    {"NegativeThreshold", Kind::kValue, "reads[0].feature_change.threshold: -1, expected 0 or more",
+     [](Run& r) {
+       r.reads[0].kind = FeatureChangeRead{0, -1};
+     }},
+    {"NoThreshold", Kind::kValue, "reads[0].feature_change.threshold: nan",
+     [](Run& r) {
+       r.reads[0].kind = FeatureChangeRead{0, std::nan("")};
+     }},
+    {"ErrorDictionary", Kind::kIndex, "reads[0].reconstruction_error.dictionary: 3",
+     [](Run& r) { r.reads[0].kind = ReconstructionErrorRead{3}; }},
+    {"ErrorOfATranscoder", Kind::kValue, "reads[0].reconstruction_error.dictionary: a transcoder",
+     [](Run& r) {
+       r.dictionaries[0].is_transcoder = true;
+       r.reads[0].kind = ReconstructionErrorRead{0};
+     }},
     {"ReadDocument", Kind::kIndex, "reads[0].documents[0]: -1", [](Run& r) { r.reads[0].documents = {-1}; }},
     {"ReadPosition", Kind::kIndex,
      "reads[0].positions.indices[0]: 20, expected 0 <= position < 20, the length of documents[0]",
@@ -282,8 +348,10 @@ TEST(ValidateRun, AModelWithoutHeadsHasActivationsAndNoLogits) {
   const int64_t read = AddActivationRead(&run, "blocks.1.hook_resid_post");
   EXPECT_TRUE(
       SameBits(TensorOf(Execute(run, encoder).clean[0], read), TensorOf(Execute(run, SmallModel()).clean[0], read)));
-  for (const ReadKind& kind : {ReadKind(MlmLogitsRead{}), ReadKind(LogitDifferenceRead{1, 2}),
-                               ReadKind(LogProbabilityRead{1}), ReadKind(KlToCleanRead{}), ReadKind(SopLogitsRead{})}) {
+  for (const ReadKind& kind :
+       {ReadKind(MlmLogitsRead{}), ReadKind(LogitDifferenceRead{1, 2}), ReadKind(LogProbabilityRead{1}),
+        ReadKind(KlToCleanRead{}), ReadKind(SopLogitsRead{}), ReadKind(LogitLensRead{Point("hook_embed"), {}}),
+        ReadKind(CrossEntropyRead{{{1, 2}}}), ReadKind(DirectLogitRead{1, {}})}) {
     run.reads[0].kind = kind;
     try {
       ValidateRun(run, encoder);
