@@ -7,6 +7,7 @@
 #include "server/intervention/feature_edit.h"
 #include "server/intervention/read_needs.h"
 #include "server/intervention/target.h"
+#include "server/intervention/target_values.h"
 
 namespace lifescope {
 
@@ -14,18 +15,7 @@ CleanValues::CleanValues(const Run& run, const Hyperparameters& hyperparameters)
     : run_(run), wants_final_(run.documents.size(), false), final_(run.documents.size()) {
   for (const Intervention& intervention : run.interventions) {
     for (const Edit& edit : intervention.edits) {
-      const HookPoint point = EditHookPoint(run, edit.target);
-      if (const auto* donor = std::get_if<Donor>(&edit.mode)) Want(donor->document, point, donor->intervention);
-      if (const auto* path = std::get_if<PathFrom>(&edit.mode)) {
-        const HookPoint sender = EditHookPoint(run, path->sender);
-        Want(path->donor.document, sender, path->donor.intervention);
-        for (size_t d = 0; d < run.documents.size(); ++d) {
-          if (Covers(edit.documents, static_cast<int64_t>(d))) Want(static_cast<int64_t>(d), sender);
-        }
-      }
-      if (const auto* mean = std::get_if<lifescope::Mean>(&edit.mode)) {
-        for (const int64_t document : mean->documents) Want(document, point);
-      }
+      for (const WantedRows& rows : RowsWanted(run, edit)) Want(rows.document, rows.hook_point, rows.intervention);
     }
   }
   for (const Read& read : run.reads) {
@@ -73,37 +63,71 @@ const at::Tensor& CleanValues::Rows(int64_t document, const HookPoint& point, in
 }
 
 const at::Tensor& CleanValues::Mean(const HookPoint& point, const std::vector<int64_t>& documents) {
-  at::Tensor& mean = means_[{-1, point.ToString(), documents}];
-  if (mean.defined()) return mean;
-  at::Tensor sum;
-  int64_t count = 0;
-  for (const int64_t document : documents) {
-    const at::Tensor rows = Rows(document, point);
-    const at::Tensor part = rows.to(at::kDouble).sum(0);
-    sum = sum.defined() ? sum + part : part;
-    count += rows.size(0);
-  }
-  mean = sum / static_cast<double>(count);
-  return mean;
+  return MeanOf({point.ToString(), -1, documents}, point, 1, [](const at::Tensor& rows) { return rows; });
 }
 
 const at::Tensor& CleanValues::FeatureMean(int64_t dictionary, const std::vector<int64_t>& documents) {
-  const Dictionary& encoder = *run_.dictionaries[dictionary].dictionary;
-  const HookPoint& point = run_.dictionaries[dictionary].hook_point;
-  at::Tensor& mean = means_[{dictionary, point.ToString(), documents}];
+  const auto& [encoder, point, is_transcoder] = run_.dictionaries[dictionary];
+  return MeanOf({"features", dictionary, documents}, point, encoder->feature_count(),
+                [&encoder = *encoder](const at::Tensor& rows) { return encoder.Encode(rows); });
+}
+
+const at::Tensor& CleanValues::ErrorMean(int64_t dictionary, const std::vector<int64_t>& documents) {
+  const auto& [encoder, point, is_transcoder] = run_.dictionaries[dictionary];
+  return MeanOf({"error", dictionary, documents}, point, encoder->feature_count(),
+                [&encoder = *encoder](const at::Tensor& rows) { return ReconstructionError(encoder, rows); });
+}
+
+const at::Tensor& CleanValues::MeanOf(const MeanKey& key, const HookPoint& point, int64_t width,
+                                      const std::function<at::Tensor(const at::Tensor& rows)>& values) {
+  at::Tensor& mean = means_[key];
   if (mean.defined()) return mean;
   at::Tensor sum;
   int64_t count = 0;
-  for (const int64_t document : documents) {
+  for (const int64_t document : std::get<2>(key)) {
     const at::Tensor rows = Rows(document, point);
-    ForEachChunk(rows.size(0), encoder.feature_count(), [&](int64_t begin, int64_t size) {
-      const at::Tensor part = encoder.Encode(rows.narrow(0, begin, size)).to(at::kDouble).sum(0);
+    ForEachChunk(rows.size(0), width, [&](int64_t begin, int64_t size) {
+      const at::Tensor part = values(rows.narrow(0, begin, size)).to(at::kDouble).sum(0);
       sum = sum.defined() ? sum + part : part;
     });
     count += rows.size(0);
   }
   mean = sum / static_cast<double>(count);
   return mean;
+}
+
+const SparseActivations& CleanValues::Features(int64_t dictionary, const std::vector<int64_t>& documents) {
+  const auto [entry, is_new] = features_.try_emplace({dictionary, documents});
+  if (!is_new) return entry->second;
+  const RunDictionary& source = run_.dictionaries[dictionary];
+  std::vector<at::Tensor> rows;
+  for (const int64_t document : documents) rows.push_back(Rows(document, source.hook_point));
+  entry->second = EncodeSparse(*source.dictionary, at::cat(rows));
+  return entry->second;
+}
+
+const at::Tensor& CleanValues::UnitSizes(const Edit& edit, const Hyperparameters& hyperparameters) {
+  at::Tensor& sizes = unit_sizes_[&edit];
+  if (sizes.defined()) return sizes;
+  const auto* features = std::get_if<FeatureTarget>(&edit.target);
+  std::vector<at::Tensor> parts;
+  if (features == nullptr) {
+    for (const int64_t document : edit.unit.documents) {
+      const at::Tensor& rows = Rows(document, EditHookPoint(run_, edit.target));
+      parts.push_back(TargetValues(run_, edit.target, hyperparameters, rows).to(at::kDouble));
+    }
+    sizes = UnitSize(edit.unit, at::cat(parts));
+    return sizes;
+  }
+  const SparseActivations& all = Features(features->dictionary, edit.unit.documents);
+  for (const int64_t feature : features->features) {
+    const at::Tensor active = all.values.masked_select(all.features.eq(feature)).to(at::kDouble);
+    const bool with_zeros = edit.unit.kind != Unit::Kind::kQuantile;
+    const at::Tensor zeros = at::zeros({with_zeros ? all.rows() - active.size(0) : 0}, active.options());
+    parts.push_back(UnitSize(edit.unit, at::cat({active, zeros}).unsqueeze(1)));
+  }
+  sizes = at::cat(parts);
+  return sizes;
 }
 
 }  // namespace lifescope

@@ -5,6 +5,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <tuple>
@@ -39,13 +40,22 @@ class CleanValues {
   const at::Tensor& Final(int64_t document) const { return final_[document]; }
 
   // Mean over all rows of the documents (real positions; one each at a person summary), accumulated in float64:
-  // [channels], or of a dictionary's features.
+  // [channels], or of a dictionary's features, or of its reconstruction error.
   const at::Tensor& Mean(const HookPoint& point, const std::vector<int64_t>& documents);
   const at::Tensor& FeatureMean(int64_t dictionary, const std::vector<int64_t>& documents);
+  const at::Tensor& ErrorMean(int64_t dictionary, const std::vector<int64_t>& documents);
+
+  // What one of the edit's unit is in each of its channels, [channels], FLOAT64.
+  const at::Tensor& UnitSizes(const Edit& edit, const Hyperparameters& hyperparameters);
 
  private:
-  // Dictionary (-1: none), hook point's name, documents.
-  using MeanKey = std::tuple<int64_t, std::string, std::vector<int64_t>>;
+  // What the mean is of, where, over which documents.
+  using MeanKey = std::tuple<std::string, int64_t, std::vector<int64_t>>;
+  // The mean over rows of `values`, which are `width` wide on the way: they are computed in chunks. Kept under the key.
+  const at::Tensor& MeanOf(const MeanKey& key, const HookPoint& point, int64_t width,
+                           const std::function<at::Tensor(const at::Tensor& rows)>& values);
+  // Activations of all features over all rows of the documents, one after the other.
+  const SparseActivations& Features(int64_t dictionary, const std::vector<int64_t>& documents);
 
   // Of one run of one document.
   struct Kept {
@@ -58,6 +68,8 @@ class CleanValues {
   std::vector<bool> wants_final_;
   std::vector<at::Tensor> final_;
   std::map<MeanKey, at::Tensor> means_;
+  std::map<std::pair<int64_t, std::vector<int64_t>>, SparseActivations> features_;
+  std::map<const Edit*, at::Tensor> unit_sizes_;
 };
 
 }  // namespace lifescope

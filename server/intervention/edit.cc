@@ -6,70 +6,130 @@
 
 #include "server/intervention/feature_edit.h"
 #include "server/intervention/path_patch.h"
+#include "server/intervention/run_checks.h"
 #include "server/intervention/target.h"
+#include "server/intervention/target_values.h"
 
 namespace lifescope {
 namespace {
 
-// Resolves modes into values; one per (edit, document).
+// Resolves positions and modes; one per (edit, document).
 class CellCompiler {
  public:
-  CellCompiler(const Run& run, const Edit& edit, int64_t document, const Transformer& model, CleanValues& clean)
-      : run_(run), edit_(edit), document_(document), model_(model), clean_(clean) {}
+  CellCompiler(const Run& run, const Edit& edit, std::string field, int64_t document, const Transformer& model,
+               CleanValues& clean)
+      : run_(run),
+        edit_(edit),
+        field_(std::move(field)),
+        document_(document),
+        model_(model),
+        clean_(clean),
+        point_(EditHookPoint(run, edit.target)) {}
 
+  // Without positions: the edit does nothing to this document.
   CellEdit Compile() {
-    cells_.channels = EditedChannels(edit_.target, model_.hyperparameters());
+    ChoosePositions();
+    if (positions_.edited.empty()) return {};
+    cells_.channels = EditedChannels(run_, edit_.target, model_.hyperparameters());
     std::visit([this](const auto& mode) { Resolve(mode); }, edit_.mode);
-    if (cells_.positions.empty()) {
-      cells_.positions =
-          ResolveRows(EditHookPoint(run_, edit_.target), edit_.positions, run_.documents[document_], "positions");
-    }
     cells_.values = cells_.values.to(model_.device(), model_.dtype());
+    cells_.positions = std::move(positions_.edited);
     return std::move(cells_);
   }
 
  private:
+  void ChoosePositions() {
+    if (const Donor* donor = DonorOf(edit_)) {
+      positions_ = PairPositions(run_, edit_, *donor, document_, "donor");
+    } else {
+      positions_.edited = ResolveRows(point_, edit_.positions, run_.documents[document_], "positions");
+    }
+    if (edit_.condition.has_value()) KeepWhereFeatureIsActive(*edit_.condition);
+  }
+
+  void KeepWhereFeatureIsActive(const Condition& condition) {
+    const RunDictionary& source = run_.dictionaries[condition.dictionary];
+    const at::Tensor activations =
+        EncodeFeatures(*source.dictionary, clean_.Rows(document_, source.hook_point), {condition.feature});
+    const at::Tensor above = activations.select(1, 0).gt(condition.above).to(at::kCPU);
+    Keep([&](int64_t position) { return above.data_ptr<bool>()[position]; });
+  }
+
+  // Leaves only the positions, and the donor's for each, that pass.
+  void Keep(const std::function<bool(int64_t position)>& passes) {
+    PairedPositions kept;
+    for (size_t i = 0; i < positions_.edited.size(); ++i) {
+      if (!passes(positions_.edited[i])) continue;
+      kept.edited.push_back(positions_.edited[i]);
+      if (!positions_.donor.empty()) kept.donor.push_back(positions_.donor[i]);
+    }
+    positions_ = std::move(kept);
+  }
+
   void Resolve(const Zero&) { cells_.values = at::zeros({1}, at::kDouble); }
-  void Resolve(const SetTo& mode) { cells_.values = Values(mode.values); }
-  void Resolve(const Scale& mode) {
-    cells_.operation = CellEdit::Operation::kScale;
-    cells_.values = Values({mode.factor});
-  }
-  void Resolve(const Add& mode) {
-    cells_.operation = CellEdit::Operation::kAdd;
-    cells_.values = Values(mode.values);
-  }
+  void Resolve(const SetTo& mode) { cells_.values = InUnits(mode.values); }
+  void Resolve(const Scale& mode) { Operate(CellEdit::Operation::kScale, at::tensor({mode.factor}, at::kDouble)); }
+  void Resolve(const Add& mode) { Operate(CellEdit::Operation::kAdd, InUnits(mode.values)); }
+  void Resolve(const Cap& mode) { Operate(CellEdit::Operation::kCap, InUnits(mode.values)); }
+  void Resolve(const Floor& mode) { Operate(CellEdit::Operation::kFloor, InUnits(mode.values)); }
   void Resolve(const Mean& mode) {
-    const auto* features = std::get_if<FeatureTarget>(&edit_.target);
-    const at::Tensor mean = features == nullptr ? clean_.Mean(EditHookPoint(run_, edit_.target), mode.documents)
-                                                : clean_.FeatureMean(features->dictionary, mode.documents);
-    cells_.values = mean.index_select(0, IndexTensor(cells_.channels, mean.device()));
+    if (const auto* direction = std::get_if<DirectionTarget>(&edit_.target)) {
+      const at::Tensor& mean = clean_.Mean(point_, mode.documents);
+      cells_.values = mean.dot(UnitVector(*direction, mean.options())).unsqueeze(0);
+    } else if (const auto* error = std::get_if<ErrorTarget>(&edit_.target)) {
+      cells_.values = clean_.ErrorMean(error->dictionary, mode.documents);
+    } else {
+      const auto* features = std::get_if<FeatureTarget>(&edit_.target);
+      const at::Tensor& mean = features == nullptr ? clean_.Mean(point_, mode.documents)
+                                                   : clean_.FeatureMean(features->dictionary, mode.documents);
+      cells_.values = mean.index_select(0, IndexTensor(cells_.channels, mean.device()));
+    }
   }
   void Resolve(const Donor& mode) {
-    PairedPositions pairs = PairPositions(run_, edit_, mode, document_, "donor");
-    const at::Tensor& rows = clean_.Rows(mode.document, EditHookPoint(run_, edit_.target), mode.intervention);
-    const at::Tensor chosen = rows.index_select(0, IndexTensor(pairs.donor, rows.device()));
-    const auto* features = std::get_if<FeatureTarget>(&edit_.target);
-    cells_.values = features == nullptr
-                        ? chosen.index_select(1, IndexTensor(cells_.channels, rows.device()))
-                        : EncodeFeatures(*run_.dictionaries[features->dictionary].dictionary, chosen, cells_.channels);
-    cells_.positions = std::move(pairs.edited);
+    const at::Tensor& rows = clean_.Rows(mode.document, point_, mode.intervention);
+    TakeFrom(rows.index_select(0, IndexTensor(positions_.donor, rows.device())));
   }
-
   void Resolve(const PathFrom& mode) {
-    PairedPositions pairs = PairPositions(run_, edit_, mode.donor, document_, "path");
-    cells_.operation = CellEdit::Operation::kAdd;
-    cells_.values = WriteDifference(run_, mode, document_, pairs, model_, clean_);
-    cells_.positions = std::move(pairs.edited);
+    Operate(CellEdit::Operation::kAdd, WriteDifference(run_, mode, document_, positions_, model_, clean_));
+  }
+  void Resolve(const Resample& mode) {
+    const std::vector<SourceRow> sources = DrawSources(run_, mode, point_, document_);
+    std::vector<at::Tensor> rows;
+    for (const int64_t position : positions_.edited) {
+      rows.push_back(clean_.Rows(sources[position].document, point_).select(0, sources[position].row));
+    }
+    TakeFrom(at::stack(rows));
   }
 
-  static at::Tensor Values(const std::vector<double>& values) { return at::tensor(values, at::kDouble); }
+  // The target's values in these rows, one for each position.
+  void TakeFrom(const at::Tensor& rows) {
+    cells_.values = TargetValues(run_, edit_.target, model_.hyperparameters(), rows);
+  }
+
+  void Operate(CellEdit::Operation operation, at::Tensor values) {
+    cells_.operation = operation;
+    cells_.values = std::move(values);
+  }
+
+  at::Tensor InUnits(const std::vector<double>& values) {
+    const at::Tensor given = at::tensor(values, at::kDouble);
+    if (edit_.unit.kind == Unit::Kind::kAbsolute) return given;
+    const at::Tensor sizes = clean_.UnitSizes(edit_, model_.hyperparameters()).to(at::kCPU);
+    const at::Tensor without = sizes.eq(0).nonzero().flatten();
+    TORCH_CHECK_VALUE(without.numel() == 0, field_, ".unit: 0 for channel ",
+                      cells_.channels[without.numel() == 0 ? 0 : without[0].item<int64_t>()],
+                      " over its documents, expected another number");
+    return given * sizes;
+  }
 
   const Run& run_;
   const Edit& edit_;
+  const std::string field_;
   const int64_t document_;
   const Transformer& model_;
   CleanValues& clean_;
+  const HookPoint point_;
+  PairedPositions positions_;
   CellEdit cells_;
 };
 
@@ -79,12 +139,82 @@ RowChange DenseChange(CellEdit cells) {
   };
 }
 
-// Whether a feature edit joins the change before it.
-bool SameFeatureChange(const Edit& before, const Edit& edit) {
-  const auto* a = std::get_if<FeatureTarget>(&before.target);
-  const auto* b = std::get_if<FeatureTarget>(&edit.target);
-  return a != nullptr && b != nullptr && a->dictionary == b->dictionary && before.error_mode == edit.error_mode;
+RowChange DirectionChange(at::Tensor direction, CellEdit cells) {
+  return [direction = std::move(direction), cells = std::move(cells)](const at::Tensor& rows) {
+    const at::Tensor row_index = IndexTensor(cells.positions, rows.device());
+    const at::Tensor x = rows.index_select(0, row_index);
+    const at::Tensor projection = x.matmul(direction).unsqueeze(1);
+    const at::Tensor change = cells.NewValues(projection, 0, projection.size(0)) - projection;
+    const at::Tensor changed = change.ne(0).flatten().nonzero().flatten();
+    const at::Tensor new_rows = x.index_select(0, changed) + change.index_select(0, changed) * direction;
+    rows.index_copy_(0, row_index.index_select(0, changed), new_rows);
+  };
 }
+
+// Whether an edit of a dictionary joins the change before it.
+bool IsSameChange(const Edit& before, const Edit& edit) {
+  const int64_t dictionary = EditedDictionary(edit.target);
+  return dictionary >= 0 && EditedDictionary(before.target) == dictionary && before.error_mode == edit.error_mode;
+}
+
+// Compiles the edits of one document. Per hook point in list order: edits of a dictionary wait until the next edit
+// there is another change.
+class ChangeCompiler {
+ public:
+  ChangeCompiler(const Run& run, int64_t document, const Transformer& model, CleanValues& clean)
+      : run_(run), document_(document), model_(model), clean_(clean) {}
+
+  void Add(const Edit& edit, const std::string& field) {
+    const HookPoint point = EditHookPoint(run_, edit.target);
+    auto open = std::find_if(open_.begin(), open_.end(), [&](const Open& o) { return o.hook_point == point; });
+    if (open == open_.end()) open = open_.insert(open_.end(), Open{point, nullptr, {}});
+    if (open->last != nullptr && !IsSameChange(*open->last, edit)) Close(*open);
+    open->last = &edit;
+    CellEdit cells = CellCompiler(run_, edit, field, document_, model_, clean_).Compile();
+    if (cells.positions.empty()) return;
+    if (EditedDictionary(edit.target) >= 0) {
+      AddTo(edit, std::move(cells), open->edits);
+    } else if (const auto* direction = std::get_if<DirectionTarget>(&edit.target)) {
+      const at::TensorOptions options = at::TensorOptions().dtype(model_.dtype()).device(model_.device());
+      changes_.push_back({point, DirectionChange(UnitVector(*direction, options), std::move(cells))});
+    } else {
+      changes_.push_back({point, DenseChange(std::move(cells))});
+    }
+  }
+
+  std::vector<PlacedChange> Finish() {
+    for (Open& open : open_) Close(open);
+    return std::move(changes_);
+  }
+
+ private:
+  struct Open {
+    HookPoint hook_point;
+    const Edit* last = nullptr;
+    DictionaryEdits edits;  // those up to `last` that are one change
+  };
+
+  void AddTo(const Edit& edit, CellEdit cells, DictionaryEdits& edits) const {
+    edits.error_mode = edit.error_mode;
+    (std::holds_alternative<ErrorTarget>(edit.target) ? edits.error : edits.features).push_back(std::move(cells));
+    if (edit.error_mode != ErrorMode::kFrozenError || edits.clean.defined()) return;
+    edits.clean = clean_.Rows(document_, EditHookPoint(run_, edit.target));
+  }
+
+  void Close(Open& open) {
+    if (open.edits.features.empty() && open.edits.error.empty()) return;
+    const Dictionary& dictionary = *run_.dictionaries[EditedDictionary(open.last->target)].dictionary;
+    changes_.push_back({open.hook_point, DictionaryChange(dictionary, std::move(open.edits))});
+    open.edits = {};
+  }
+
+  const Run& run_;
+  const int64_t document_;
+  const Transformer& model_;
+  CleanValues& clean_;
+  std::vector<Open> open_;
+  std::vector<PlacedChange> changes_;
+};
 
 }  // namespace
 
@@ -101,6 +231,10 @@ at::Tensor CellEdit::NewValues(const at::Tensor& present, int64_t begin, int64_t
       return present * given;
     case Operation::kAdd:
       return present + given;
+    case Operation::kCap:
+      return at::minimum(present, given);
+    case Operation::kFloor:
+      return at::maximum(present, given);
   }
   return present;
 }
@@ -115,39 +249,15 @@ void WriteCells(const CellEdit& edit, int64_t begin, int64_t count, const std::v
   matrix.index_copy_(0, row_index, selected);
 }
 
-std::vector<PlacedChange> CompileChanges(const Run& run, const Intervention& intervention, int64_t document,
+std::vector<PlacedChange> CompileChanges(const Run& run, int64_t intervention, int64_t document,
                                          const Transformer& model, CleanValues& clean) {
-  // Per hook point, in list order; feature edits wait here until the next edit of the hook point is another change.
-  struct Pending {
-    const Edit* last = nullptr;
-    HookPoint hook_point;
-    std::vector<CellEdit> features;
-  };
-  std::vector<Pending> pending;
-  std::vector<PlacedChange> changes;
-  const auto flush = [&](Pending& open) {
-    if (open.features.empty()) return;
-    const auto& target = std::get<FeatureTarget>(open.last->target);
-    changes.push_back({open.hook_point, FeatureChange(*run.dictionaries[target.dictionary].dictionary,
-                                                      open.last->error_mode, std::move(open.features))});
-    open.features.clear();
-  };
-  for (const Edit& edit : intervention.edits) {
-    if (!Covers(edit.documents, document) || std::holds_alternative<EdgeTarget>(edit.target)) continue;
-    const HookPoint point = EditHookPoint(run, edit.target);
-    auto open = std::find_if(pending.begin(), pending.end(), [&](const Pending& p) { return p.hook_point == point; });
-    if (open == pending.end()) open = pending.insert(pending.end(), Pending{nullptr, point, {}});
-    if (!open->features.empty() && !SameFeatureChange(*open->last, edit)) flush(*open);
-    open->last = &edit;
-    CellEdit cells = CellCompiler(run, edit, document, model, clean).Compile();
-    if (std::holds_alternative<FeatureTarget>(edit.target)) {
-      open->features.push_back(std::move(cells));
-    } else {
-      changes.push_back({point, DenseChange(std::move(cells))});
-    }
+  ChangeCompiler compiler(run, document, model, clean);
+  const std::vector<Edit>& edits = run.interventions[intervention].edits;
+  for (size_t i = 0; i < edits.size(); ++i) {
+    if (!Covers(edits[i].documents, document) || std::holds_alternative<EdgeTarget>(edits[i].target)) continue;
+    compiler.Add(edits[i], ElementPath(ElementPath("interventions", intervention) + ".edits", i));
   }
-  for (Pending& open : pending) flush(open);
-  return changes;
+  return compiler.Finish();
 }
 
 }  // namespace lifescope

@@ -13,9 +13,9 @@
 
 namespace lifescope {
 
-// New values for the cells positions x channels of a matrix [positions, channels or features].
+// New values for the cells positions x channels of a matrix: of activations, of features, of errors or of projections.
 struct CellEdit {
-  enum class Operation { kSet, kScale, kAdd };
+  enum class Operation { kSet, kScale, kAdd, kCap, kFloor };
 
   std::vector<int64_t> positions;  // ascending rows of the document
   std::vector<int64_t> channels;
@@ -43,9 +43,10 @@ struct PlacedChange {
   RowChange change;
 };
 
-// What an intervention does to a document's activations, in order; edge_edit.h has what it does to attention edges.
-// Changes hold references into `run`.
-std::vector<PlacedChange> CompileChanges(const Run& run, const Intervention& intervention, int64_t document,
+// What an intervention (an index into Run::interventions) does to a document's activations, in order; edge_edit.h has
+// what it does to attention edges. Changes hold references into `run`. Throws c10::ValueError naming the edit when a
+// unit has no size.
+std::vector<PlacedChange> CompileChanges(const Run& run, int64_t intervention, int64_t document,
                                          const Transformer& model, CleanValues& clean);
 
 }  // namespace lifescope

@@ -224,8 +224,7 @@ class Execution {
   // What happens to an edited row's activations, in order.
   std::vector<PlacedChange> ChangesOf(const ForwardRow& row) {
     std::vector<PlacedChange> changes = FreezePoints(FrozenPointsOf(row), row.document, clean_);
-    for (PlacedChange& change :
-         CompileChanges(run_, run_.interventions[row.intervention], row.document, model_, clean_)) {
+    for (PlacedChange& change : CompileChanges(run_, row.intervention, row.document, model_, clean_)) {
       changes.push_back(std::move(change));
     }
     return changes;

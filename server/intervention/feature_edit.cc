@@ -3,8 +3,11 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <iterator>
 #include <memory>
 #include <set>
+
+#include "server/intervention/target_values.h"
 
 namespace lifescope {
 namespace {
@@ -19,18 +22,23 @@ std::vector<int64_t> Union(const std::vector<CellEdit>& edits, std::vector<int64
   return {values.begin(), values.end()};
 }
 
+std::vector<int64_t> Merge(const std::vector<int64_t>& a, const std::vector<int64_t>& b) {
+  std::vector<int64_t> merged;
+  std::set_union(a.begin(), a.end(), b.begin(), b.end(), std::back_inserter(merged));
+  return merged;
+}
+
 int64_t LowerBound(const std::vector<int64_t>& sorted, int64_t value) {
   return std::lower_bound(sorted.begin(), sorted.end(), value) - sorted.begin();
 }
 
 class Change {
  public:
-  Change(const Dictionary& dictionary, ErrorMode error_mode, std::vector<CellEdit> edits)
+  Change(const Dictionary& dictionary, DictionaryEdits edits)
       : dictionary_(dictionary),
-        error_mode_(error_mode),
         edits_(std::move(edits)),
-        positions_(Union(edits_, &CellEdit::positions)),
-        features_(Union(edits_, &CellEdit::channels)) {}
+        positions_(Merge(Union(edits_.features, &CellEdit::positions), Union(edits_.error, &CellEdit::positions))),
+        features_(Union(edits_.features, &CellEdit::channels)) {}
 
   void Apply(const at::Tensor& rows) const {
     ForEachChunk(static_cast<int64_t>(positions_.size()), dictionary_.feature_count(),
@@ -47,33 +55,54 @@ class Change {
     const at::Tensor all = dictionary_.Encode(x);
     const at::Tensor before = all.index_select(1, feature_index);
     const at::Tensor after = before.clone();
-    for (const CellEdit& edit : edits_) EditFeatures(edit, positions, after);
-    if (error_mode_ == ErrorMode::kReplace) {
+    for (const CellEdit& edit : edits_.features) EditRows(edit, positions, &features_, after);
+    if (edits_.error_mode == ErrorMode::kReplace) {
       rows.index_copy_(0, row_index, dictionary_.Decode(all.index_copy(1, feature_index, after), x));
       return;
     }
     const at::Tensor change = after - before;
-    const at::Tensor changed = change.ne(0).any(1).nonzero().flatten();
+    at::Tensor changes = change.ne(0).any(1);
+    at::Tensor error_change;
+    if (edits_.clean.defined() || !edits_.error.empty()) {
+      error_change = ErrorChange(positions, row_index, x - dictionary_.Decode(all, x));
+      changes = changes.logical_or(error_change.ne(0).any(1));
+    }
+    const at::Tensor changed = changes.nonzero().flatten();
     if (changed.numel() == 0) return;
     const at::Tensor changed_x = x.index_select(0, changed);
-    const at::Tensor added = dictionary_.DecodeChange(change.index_select(0, changed), features_, changed_x);
+    at::Tensor added = dictionary_.DecodeChange(change.index_select(0, changed), features_, changed_x);
+    if (error_change.defined()) added = added + error_change.index_select(0, changed);
     rows.index_copy_(0, row_index.index_select(0, changed), changed_x + added);
   }
 
-  // Applies the part of an edit that is at `positions` (ascending, and a run of positions_) to their features.
-  void EditFeatures(const CellEdit& edit, const std::vector<int64_t>& positions, const at::Tensor& features) const {
+  // By how much the present error changes.
+  at::Tensor ErrorChange(const std::vector<int64_t>& positions, const at::Tensor& row_index,
+                         const at::Tensor& error) const {
+    if (edits_.clean.defined()) {
+      return ReconstructionError(dictionary_, edits_.clean.index_select(0, row_index)) - error;
+    }
+    const at::Tensor after = error.clone();
+    for (const CellEdit& edit : edits_.error) EditRows(edit, positions, nullptr, after);
+    return after - error;
+  }
+
+  // Applies the part of an edit that is at `positions` (ascending, and a run of positions_) to a matrix of their rows,
+  // whose columns are some channels (ascending) or, without a list, all.
+  static void EditRows(const CellEdit& edit, const std::vector<int64_t>& positions,
+                       const std::vector<int64_t>* channels, const at::Tensor& matrix) {
     const int64_t begin = LowerBound(edit.positions, positions.front());
     const int64_t end = LowerBound(edit.positions, positions.back() + 1);
     if (begin == end) return;
     std::vector<int64_t> rows, columns;
     for (int64_t i = begin; i < end; ++i) rows.push_back(LowerBound(positions, edit.positions[i]));
-    for (const int64_t feature : edit.channels) columns.push_back(LowerBound(features_, feature));
-    WriteCells(edit, begin, end - begin, rows, columns, features);
+    for (const int64_t channel : edit.channels) {
+      columns.push_back(channels == nullptr ? channel : LowerBound(*channels, channel));
+    }
+    WriteCells(edit, begin, end - begin, rows, columns, matrix);
   }
 
   const Dictionary& dictionary_;
-  const ErrorMode error_mode_;
-  const std::vector<CellEdit> edits_;
+  const DictionaryEdits edits_;
   const std::vector<int64_t> positions_;
   const std::vector<int64_t> features_;
 };
@@ -94,8 +123,8 @@ at::Tensor EncodeFeatures(const Dictionary& dictionary, const at::Tensor& x, con
   return at::cat(parts);
 }
 
-RowChange FeatureChange(const Dictionary& dictionary, ErrorMode error_mode, std::vector<CellEdit> edits) {
-  const auto change = std::make_shared<const Change>(dictionary, error_mode, std::move(edits));
+RowChange DictionaryChange(const Dictionary& dictionary, DictionaryEdits edits) {
+  const auto change = std::make_shared<const Change>(dictionary, std::move(edits));
   return [change](const at::Tensor& rows) { change->Apply(rows); };
 }
 

@@ -86,7 +86,7 @@ at::Tensor WriteDifference(const Run& run, const PathFrom& path, int64_t documen
   };
   const at::Tensor base = rows(clean.Rows(document, point), pairs.edited);
   const at::Tensor donor = rows(clean.Rows(path.donor.document, point, path.donor.intervention), pairs.donor);
-  const std::vector<int64_t> channels = EditedChannels(path.sender, model.hyperparameters());
+  const std::vector<int64_t> channels = EditedChannels(run, path.sender, model.hyperparameters());
   if (const auto* features = std::get_if<FeatureTarget>(&path.sender)) {
     const Dictionary& dictionary = *run.dictionaries[features->dictionary].dictionary;
     const at::Tensor change = EncodeFeatures(dictionary, donor, channels) - EncodeFeatures(dictionary, base, channels);

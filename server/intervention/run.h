@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -37,7 +38,9 @@ struct ActivationTarget {
 };
 struct HeadTarget {
   int64_t layer = 0;
-  int64_t head = 0;
+  int64_t head = 0;  // global heads first
+  // kZ, what it gives before the output projection; or what it reads: kQ, kK, kV.
+  Site site = Site::kZ;
 };
 struct NeuronTarget {
   int64_t layer = 0;
@@ -55,9 +58,24 @@ struct EdgeTarget {
   int64_t head = 0;
   Positions keys;
 };
-using EditTarget = std::variant<ActivationTarget, HeadTarget, NeuronTarget, FeatureTarget, EdgeTarget>;
+// One channel, the activation's projection x . v / |v| on a direction v; what is orthogonal to v stays. Zero projects
+// the direction out, Add moves along it by a length, SetTo, Cap and Floor set or bound the projection.
+struct DirectionTarget {
+  HookPoint hook_point;
+  std::vector<double> vector;  // of the hook point's width, not zero
+};
+// What a dictionary does not explain, x - decode(encode(x)), as a node beside its features (sparse feature circuits,
+// Marks et al. 2024): one channel per channel of its hook point; the features stay.
+struct ErrorTarget {
+  int64_t dictionary = 0;  // index into Run::dictionaries
+};
+using EditTarget =
+    std::variant<ActivationTarget, HeadTarget, NeuronTarget, FeatureTarget, EdgeTarget, DirectionTarget, ErrorTarget>;
 
+// Every mode gives each channel of the target, at each position of the edit, a new value. `values` are one for all
+// channels or one per channel.
 struct Zero {};
+// The mean over all positions of the clean runs of these documents.
 struct Mean {
   std::vector<int64_t> documents;
 };
@@ -86,16 +104,59 @@ struct PathFrom {
   EditTarget sender;
   Donor donor;
 };
-using EditMode = std::variant<Zero, Mean, SetTo, Scale, Add, Donor, PathFrom>;
+// The value at a position drawn at random, each with the same chance, from all positions of the clean runs of these
+// documents. The draw depends on the seed, the list and the edited person and position alone: edits with the same seed
+// and list draw the same places, whatever else they edit.
+struct Resample {
+  std::vector<int64_t> documents;
+  uint64_t seed = 0;
+};
+// The present value, or the bound where it is above (Cap) or below (Floor).
+struct Cap {
+  std::vector<double> values;
+};
+struct Floor {
+  std::vector<double> values;
+};
+using EditMode = std::variant<Zero, Mean, SetTo, Scale, Add, Donor, PathFrom, Resample, Cap, Floor>;
 
-enum class ErrorMode { kDelta, kReplace };
+// What a feature edit does with the reconstruction error of its positions. Features are chosen (top-k) once, before the
+// edit; the others stay as they were.
+enum class ErrorMode {
+  kDelta,        // x + decode(f') - decode(f): the error of the present activation stays
+  kReplace,      // decode(f'): no error
+  kFrozenError,  // decode(f') plus the error of the document's clean run: earlier edits do not pass around the features
+};
+
+// What the values of SetTo, Add, Cap and Floor count: times a statistic of each channel over all positions of the clean
+// runs of these documents. A channel whose statistic is 0 is refused.
+struct Unit {
+  enum class Kind {
+    kAbsolute,           // 1
+    kMaximum,            // the largest value
+    kQuantile,           // the quantile, interpolated linearly; of a feature, over the positions where it is active
+    kStandardDeviation,  // around the mean, divided by the number of positions
+  };
+  Kind kind = Kind::kAbsolute;
+  double quantile = 0;  // in [0, 1]
+  std::vector<int64_t> documents = {};
+};
+
+// Only positions where a feature is above a value in the document's clean run.
+struct Condition {
+  int64_t dictionary = 0;  // index into Run::dictionaries; it may be a transcoder
+  int64_t feature = 0;
+  double above = 0;
+};
 
 struct Edit {
   EditTarget target;
   Positions positions;
   EditMode mode;
-  ErrorMode error_mode = ErrorMode::kDelta;
-  std::vector<int64_t> documents;  // empty: all
+  ErrorMode error_mode = ErrorMode::kDelta;  // for feature targets
+  std::vector<int64_t> documents;            // empty: all
+  Unit unit = {};
+  std::optional<Condition> condition = {};
 };
 
 // What follows the edits of an intervention. The rest is as in the document's clean run, but for edits made within it:

@@ -6,6 +6,8 @@
 #include <functional>
 #include <numeric>
 
+#include "server/corpus/random.h"
+
 namespace lifescope {
 namespace {
 
@@ -15,6 +17,11 @@ std::vector<int64_t> CountUp(int64_t first, int64_t count) {
   std::vector<int64_t> values(count);
   std::iota(values.begin(), values.end(), first);
   return values;
+}
+
+// Rows of a document at a hook point.
+int64_t RowCount(const Run& run, const HookPoint& point, int64_t document) {
+  return IsOnePerDocument(point) ? 1 : run.documents[document].length();
 }
 
 // Sorts pairs by the edited position, which must not repeat.
@@ -57,10 +64,11 @@ int64_t WidthAt(const HookPoint& point, const Hyperparameters& hyperparameters) 
 
 HookPoint EditHookPoint(const Run& run, const EditTarget& target) {
   if (const auto* activation = std::get_if<ActivationTarget>(&target)) return activation->hook_point;
-  if (const auto* head = std::get_if<HeadTarget>(&target)) return {Site::kZ, head->layer};
+  if (const auto* head = std::get_if<HeadTarget>(&target)) return {head->site, head->layer};
   if (const auto* neurons = std::get_if<NeuronTarget>(&target)) return {Site::kMlpPost, neurons->layer};
   if (const auto* edges = std::get_if<EdgeTarget>(&target)) return {Site::kZ, edges->layer};
-  return run.dictionaries[std::get<FeatureTarget>(target).dictionary].hook_point;
+  if (const auto* direction = std::get_if<DirectionTarget>(&target)) return direction->hook_point;
+  return run.dictionaries[EditedDictionary(target)].hook_point;
 }
 
 int64_t LayersBefore(const HookPoint& point, int64_t n_encoders) {
@@ -77,16 +85,21 @@ int64_t CleanLayers(const Run& run, const Intervention& intervention, int64_t do
   return layers;
 }
 
-std::vector<int64_t> EditedChannels(const EditTarget& target, const Hyperparameters& hyperparameters) {
-  if (const auto* activation = std::get_if<ActivationTarget>(&target)) {
-    return CountUp(0, WidthAt(activation->hook_point, hyperparameters));
-  }
+int64_t EditedDictionary(const EditTarget& target) {
+  if (const auto* features = std::get_if<FeatureTarget>(&target)) return features->dictionary;
+  if (const auto* error = std::get_if<ErrorTarget>(&target)) return error->dictionary;
+  return -1;
+}
+
+std::vector<int64_t> EditedChannels(const Run& run, const EditTarget& target, const Hyperparameters& hyperparameters) {
   if (const auto* head = std::get_if<HeadTarget>(&target)) {
     return CountUp(head->head * hyperparameters.head_dim(), hyperparameters.head_dim());
   }
   if (const auto* neurons = std::get_if<NeuronTarget>(&target)) return neurons->neurons;
   if (std::holds_alternative<EdgeTarget>(target)) return {};
-  return std::get<FeatureTarget>(target).features;
+  if (const auto* features = std::get_if<FeatureTarget>(&target)) return features->features;
+  if (std::holds_alternative<DirectionTarget>(target)) return {0};
+  return CountUp(0, WidthAt(EditHookPoint(run, target), hyperparameters));
 }
 
 bool Covers(const std::vector<int64_t>& documents, int64_t document) {
@@ -139,6 +152,47 @@ PairedPositions PairPositions(const Run& run, const Edit& edit, const Donor& don
                     ".donor.document: ", DocumentName(donor.document), " has ", donor_document.length(),
                     " positions, expected one at the edit's position ", same.back());
   return {same, same};
+}
+
+std::vector<SourceRow> DrawSources(const Run& run, const Resample& mode, const HookPoint& point, int64_t document) {
+  std::vector<SourceRow> pool;
+  for (const int64_t source : mode.documents) {
+    for (int64_t row = 0; row < RowCount(run, point, source); ++row) pool.push_back({source, row});
+  }
+  Random person(static_cast<uint64_t>(run.documents[document].person_id));
+  Random random(mode.seed ^ person.NextBits());
+  std::vector<SourceRow> drawn;
+  for (int64_t row = 0; row < RowCount(run, point, document); ++row) {
+    drawn.push_back(pool[random.Below(static_cast<int64_t>(pool.size()))]);
+  }
+  return drawn;
+}
+
+std::vector<WantedRows> RowsWanted(const Run& run, const Edit& edit) {
+  std::vector<WantedRows> wanted;
+  const HookPoint point = EditHookPoint(run, edit.target);
+  const auto add = [&](const std::vector<int64_t>& documents) {
+    for (const int64_t document : documents) wanted.push_back({document, point});
+  };
+  const auto add_own = [&](const HookPoint& at) {
+    for (int64_t d = 0; d < static_cast<int64_t>(run.documents.size()); ++d) {
+      if (Covers(edit.documents, d)) wanted.push_back({d, at});
+    }
+  };
+  if (const auto* donor = std::get_if<Donor>(&edit.mode)) {
+    wanted.push_back({donor->document, point, donor->intervention});
+  }
+  if (const auto* path = std::get_if<PathFrom>(&edit.mode)) {
+    const HookPoint sender = EditHookPoint(run, path->sender);
+    wanted.push_back({path->donor.document, sender, path->donor.intervention});
+    add_own(sender);
+  }
+  if (const auto* mean = std::get_if<Mean>(&edit.mode)) add(mean->documents);
+  if (const auto* resample = std::get_if<Resample>(&edit.mode)) add(resample->documents);
+  add(edit.unit.documents);
+  if (edit.error_mode == ErrorMode::kFrozenError) add_own(point);
+  if (edit.condition.has_value()) add_own(run.dictionaries[edit.condition->dictionary].hook_point);
+  return wanted;
 }
 
 }  // namespace lifescope

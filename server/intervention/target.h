@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "server/intervention/run.h"
@@ -34,9 +35,12 @@ int64_t LayersBefore(const HookPoint& point, int64_t n_encoders);
 // Layers at the beginning in which the document runs as it does clean: those before the intervention's first edit.
 int64_t CleanLayers(const Run& run, const Intervention& intervention, int64_t document, int64_t n_encoders);
 
-// The edited channels: columns of the flattened activation, or features of the dictionary; edges have
-// none.
-std::vector<int64_t> EditedChannels(const EditTarget& target, const Hyperparameters& hyperparameters);
+// The dictionary that the edit works with; -1: none.
+int64_t EditedDictionary(const EditTarget& target);
+
+// The edited channels: columns of the flattened activation, features of the dictionary, columns of its error, or the
+// only one of a direction; edges have none.
+std::vector<int64_t> EditedChannels(const Run& run, const EditTarget& target, const Hyperparameters& hyperparameters);
 
 // Whether a list of documents, where empty means all, has this one.
 bool Covers(const std::vector<int64_t>& documents, int64_t document);
@@ -61,5 +65,22 @@ struct PairedPositions {
 // that is too short, lists of unequal length, an edited position that is named twice.
 PairedPositions PairPositions(const Run& run, const Edit& edit, const Donor& donor, int64_t document,
                               const std::string& field);
+
+// A row of a document's clean run.
+struct SourceRow {
+  int64_t document = 0;
+  int64_t row = 0;  // position, or 0 at a hook point with one row per document
+};
+
+// What Resample draws for every row of the document at the hook point.
+std::vector<SourceRow> DrawSources(const Run& run, const Resample& mode, const HookPoint& point, int64_t document);
+
+// Rows that an edit takes values from: of the clean run (-1) or of an intervention's. Repeats are possible.
+struct WantedRows {
+  int64_t document = 0;
+  HookPoint hook_point;
+  int64_t intervention = -1;
+};
+std::vector<WantedRows> RowsWanted(const Run& run, const Edit& edit);
 
 }  // namespace lifescope

@@ -1,4 +1,6 @@
 // The checks of interventions: targets, positions and modes of every edit.
+#include <cmath>
+
 #include "server/intervention/path_patch.h"
 #include "server/intervention/run_checks.h"
 #include "server/intervention/target.h"
@@ -26,22 +28,25 @@ class InterventionChecks : RunChecks {
   void CheckEdit(const Edit& edit, const std::string& field) const {
     std::visit([&](const auto& target) { CheckTarget(target, edit, field); }, edit.target);
     TORCH_CHECK_VALUE(edit.error_mode == ErrorMode::kDelta || std::holds_alternative<FeatureTarget>(edit.target), field,
-                      ".error_mode: REPLACE, expected none: it is for feature targets");
+                      ".error_mode: ", edit.error_mode == ErrorMode::kReplace ? "REPLACE" : "FROZEN_ERROR",
+                      ", expected none: it is for feature targets");
     CheckIndices(edit.documents, document_count(), field + ".documents", "document");
+    CheckUnit(edit, field + ".unit");
+    if (edit.condition.has_value()) CheckCondition(edit, field + ".condition");
     CheckPositions(edit.positions, edit.documents, field);
     std::visit([&](const auto& mode) { CheckMode(edit, mode, field); }, edit.mode);
   }
 
   void CheckTarget(const ActivationTarget& target, const Edit& edit, const std::string& field) const {
-    CheckRowPoint(target.hook_point, edit.positions, field, ".activation.hook_point");
-    const auto* donor = std::get_if<Donor>(&edit.mode);
-    TORCH_CHECK_VALUE(target.hook_point.head.empty() || donor == nullptr || donor->positions.all(), field,
-                      ".donor.positions: given, expected none: ", target.hook_point.ToString(),
-                      " has one row per document");
+    CheckEditedPoint(target.hook_point, edit, field, ".activation.hook_point");
   }
   void CheckTarget(const HeadTarget& target, const Edit&, const std::string& field) const {
     CheckIndex(target.layer, hyperparameters_.n_encoders, field + ".head.layer", "layer");
     CheckIndex(target.head, hyperparameters_.n_heads, field + ".head.head", "head");
+    const bool is_per_head =
+        target.site == Site::kZ || target.site == Site::kQ || target.site == Site::kK || target.site == Site::kV;
+    TORCH_CHECK_VALUE(is_per_head, field, ".head.site: ", HookPoint{target.site, target.layer}.ToString(),
+                      ", expected hook_z, hook_q, hook_k or hook_v");
   }
   void CheckTarget(const NeuronTarget& target, const Edit&, const std::string& field) const {
     CheckIndex(target.layer, hyperparameters_.n_encoders, field + ".neurons.layer", "layer");
@@ -49,18 +54,75 @@ class InterventionChecks : RunChecks {
     CheckIndices(target.neurons, hyperparameters_.hidden_ff, field + ".neurons.neurons", "neuron");
   }
   void CheckTarget(const FeatureTarget& target, const Edit&, const std::string& field) const {
-    CheckDictionary(target.dictionary, field + ".features.dictionary");
-    TORCH_CHECK_VALUE(!run_.dictionaries[target.dictionary].is_transcoder, field,
-                      ".features.dictionary: a transcoder, which does not reconstruct what it reads; expected a sparse "
-                      "autoencoder: features of a transcoder can be read, not edited");
+    CheckReconstructs(target.dictionary, field + ".features.dictionary");
     TORCH_CHECK_VALUE(!target.features.empty(), field, ".features.features: none, expected at least one");
     CheckIndices(target.features, run_.dictionaries[target.dictionary].dictionary->feature_count(),
                  field + ".features.features", "feature");
+  }
+  void CheckTarget(const DirectionTarget& target, const Edit& edit, const std::string& field) const {
+    CheckEditedPoint(target.hook_point, edit, field, ".direction.hook_point");
+    const std::string path = field + ".direction.vector";
+    const auto width = static_cast<size_t>(WidthAt(target.hook_point, hyperparameters_));
+    TORCH_CHECK_VALUE(target.vector.size() == width, path, ": ", target.vector.size(), " values, expected ", width,
+                      ", the width of ", target.hook_point.ToString());
+    double squares = 0;
+    for (size_t i = 0; i < width; ++i) {
+      CheckFinite(target.vector[i], ElementPath(path, i));
+      squares += target.vector[i] * target.vector[i];
+    }
+    TORCH_CHECK_VALUE(std::isnormal(squares), path, ": its squares sum to ", squares,
+                      ", expected a vector that has a length");
+  }
+  void CheckTarget(const ErrorTarget& target, const Edit&, const std::string& field) const {
+    CheckReconstructs(target.dictionary, field + ".error.dictionary");
+  }
+
+  void CheckEditedPoint(const HookPoint& point, const Edit& edit, const std::string& field,
+                        const std::string& kind) const {
+    CheckRowPoint(point, edit.positions, field, kind);
+    const auto* donor = std::get_if<Donor>(&edit.mode);
+    TORCH_CHECK_VALUE(point.head.empty() || donor == nullptr || donor->positions.all(), field,
+                      ".donor.positions: given, expected none: ", point.ToString(), " has one row per document");
+    TORCH_CHECK_VALUE(point.head.empty() || !edit.condition.has_value(), field,
+                      ".condition: given, expected none: ", point.ToString(), " has one row per document");
+  }
+
+  void CheckReconstructs(int64_t dictionary, const std::string& field) const {
+    CheckDictionary(dictionary, field);
+    TORCH_CHECK_VALUE(!run_.dictionaries[dictionary].is_transcoder, field,
+                      ": a transcoder, which does not reconstruct what it reads; expected a sparse autoencoder: "
+                      "features of a transcoder can be read, not edited");
+  }
+
+  void CheckUnit(const Edit& edit, const std::string& field) const {
+    const Unit& unit = edit.unit;
+    if (unit.kind == Unit::Kind::kAbsolute) return;
+    const bool has_values = std::holds_alternative<SetTo>(edit.mode) || std::holds_alternative<Add>(edit.mode) ||
+                            std::holds_alternative<Cap>(edit.mode) || std::holds_alternative<Floor>(edit.mode);
+    TORCH_CHECK_VALUE(has_values, field, ": given, expected none: it is for set, add, cap and floor");
+    TORCH_CHECK_VALUE(0 <= unit.quantile && unit.quantile <= 1, field, ".quantile: ", unit.quantile,
+                      ", expected 0 to 1");
+    CheckReference(unit.documents, field + ".documents");
+  }
+
+  void CheckCondition(const Edit& edit, const std::string& field) const {
+    const Condition& condition = *edit.condition;
+    CheckDictionary(condition.dictionary, field + ".dictionary");
+    CheckIndex(condition.feature, run_.dictionaries[condition.dictionary].dictionary->feature_count(),
+               field + ".feature", "feature");
+    CheckFinite(condition.above, field + ".above");
+  }
+
+  // Documents that values are taken from.
+  void CheckReference(const std::vector<int64_t>& documents, const std::string& field) const {
+    TORCH_CHECK_VALUE(!documents.empty(), field, ": none, expected at least one");
+    CheckIndices(documents, document_count(), field, "document");
   }
 
   void CheckTarget(const EdgeTarget& target, const Edit& edit, const std::string& field) const {
     CheckIndex(target.layer, hyperparameters_.n_encoders, field + ".edges.layer", "layer");
     CheckIndex(target.head, hyperparameters_.n_heads, field + ".edges.head", "head");
+    TORCH_CHECK_VALUE(!edit.condition.has_value(), field, ".condition: given, expected none: it is not for edges");
     const auto* scale = std::get_if<Scale>(&edit.mode);
     TORCH_CHECK_VALUE(scale != nullptr || std::holds_alternative<Zero>(edit.mode), field,
                       ".edges: with another mode, expected zero or scale: an edge has a weight and no value");
@@ -77,8 +139,16 @@ class InterventionChecks : RunChecks {
 
   void CheckMode(const Edit&, const Zero&, const std::string&) const {}
   void CheckMode(const Edit&, const Mean& mode, const std::string& field) const {
-    TORCH_CHECK_VALUE(!mode.documents.empty(), field, ".mean.documents: none, expected at least one");
-    CheckIndices(mode.documents, document_count(), field + ".mean.documents", "document");
+    CheckReference(mode.documents, field + ".mean.documents");
+  }
+  void CheckMode(const Edit&, const Resample& mode, const std::string& field) const {
+    CheckReference(mode.documents, field + ".resample.documents");
+  }
+  void CheckMode(const Edit& edit, const Cap& mode, const std::string& field) const {
+    CheckValues(edit, mode.values, field + ".cap.values");
+  }
+  void CheckMode(const Edit& edit, const Floor& mode, const std::string& field) const {
+    CheckValues(edit, mode.values, field + ".floor.values");
   }
   void CheckMode(const Edit& edit, const SetTo& mode, const std::string& field) const {
     CheckValues(edit, mode.values, field + ".set.values");
@@ -126,7 +196,7 @@ class InterventionChecks : RunChecks {
   }
 
   void CheckValues(const Edit& edit, const std::vector<double>& values, const std::string& field) const {
-    const size_t channels = EditedChannels(edit.target, hyperparameters_).size();
+    const size_t channels = EditedChannels(run_, edit.target, hyperparameters_).size();
     TORCH_CHECK_VALUE(values.size() == 1 || values.size() == channels, field, ": ", values.size(),
                       " values, expected 1 or ", channels, ", one per edited channel");
     for (size_t i = 0; i < values.size(); ++i) CheckFinite(values[i], ElementPath(field, i));

@@ -94,6 +94,37 @@ TEST(DenseEdit, ZeroHeadSubtractsItsOutput) {
   }
 }
 
+// The final residual stream of a document with a hook.
+at::Tensor FinalWith(const Document& d, const std::string& hook_point, const Hooks::Hook& hook) {
+  Hooks hooks;
+  hooks.Add(Point(hook_point), hook);
+  ForwardOptions options;
+  options.hooks = &hooks;
+  const PackedBatch batch =
+      MakePackedBatch({{d.token.data(), d.abspos.data(), d.age.data(), d.segment.data(), d.length(), 48}}, at::kCPU);
+  return DeepModel().Forward(batch, options);
+}
+
+TEST(DenseEdit, HeadsCanBeEditedInWhatTheyRead) {
+  for (const auto& [site, name] :
+       {std::pair(Site::kQ, "hook_q"), {Site::kK, "hook_k"}, {Site::kV, "hook_v"}, {Site::kZ, "hook_z"}}) {
+    for (const int64_t head : {1, 3}) {
+      lifescope::Run run = DeepRun();
+      const int64_t final = AddActivationRead(&run, "blocks.3.hook_resid_post");
+      AddIntervention(&run, {MakeEdit(HeadTarget{1, head, site}, Scale{-2}, At({4, 7}), {1})});
+      const RunResult result = Execute(run, DeepModel());
+      const std::string point = std::string("blocks.1.attn.") + name;
+      const at::Tensor expected = FinalWith(run.documents[1], point, [head = head](const at::Tensor& heads) {
+        at::Tensor changed = heads.clone();
+        for (const int64_t position : {4, 7}) changed[position][head] *= -2;
+        return changed;
+      });
+      ExpectNear(Edited(result, 0, final), expected, 1e-12);
+      EXPECT_GT((expected - TensorOf(result.clean[1], final)).abs().max().item<double>(), 1e-6) << point << head;
+    }
+  }
+}
+
 TEST(DenseEdit, ZeroNeuronSubtractsItsOutput) {
   lifescope::Run run = SmallRun();
   const int64_t post_read = AddActivationRead(&run, "blocks.1.mlp.hook_post");

@@ -25,6 +25,13 @@ Run RichRun() {
       &run, {MakeEdit(FeatureTarget{0, {1, 2}}, SetTo{{3}}, At({2, 5})), MakeEdit(HeadTarget{1, 2}, Mean{{0, 1}})});
   AddIntervention(&run, {MakeEdit(NeuronTarget{0, {8}}, Add{{1}}, {}, {0, 2})});
   AddIntervention(&run, {MakeEdit(ActivationTarget{Point("blocks.1.hook_resid_pre")}, Donor{2, {}}, {}, {1})});
+  AddIntervention(&run,
+                  {MakeEdit(HeadTarget{0, 1, Site::kQ}, Scale{2}),
+                   MakeEdit(DirectionTarget{Point("blocks.0.hook_resid_mid"), std::vector<double>(16, 1)}, Cap{{0}}),
+                   MakeEdit(ErrorTarget{0}, Resample{{0, 2}, 4}), MakeEdit(FeatureTarget{0, {5}}, Floor{{0.5}})});
+  Edit& last = run.interventions.back().edits.back();
+  last.unit = {Unit::Kind::kMaximum, 0, {0, 1}};
+  last.condition = Condition{0, 3, 0};
   return run;
 }
 
@@ -60,7 +67,7 @@ TEST(Execute, ResultHasOneEntryPerEditedDocument) {
   const RunResult result = Execute(RichRun(), SmallModel());
   EXPECT_EQ(result.n_slots, 48);
   ASSERT_THAT(result.clean, SizeIs(3));
-  ASSERT_THAT(result.interventions, SizeIs(3));
+  ASSERT_THAT(result.interventions, SizeIs(4));
   EXPECT_THAT(result.interventions[0].documents, SizeIs(3));
   ASSERT_THAT(result.interventions[1].documents, SizeIs(2));
   EXPECT_EQ(result.interventions[1].documents[1].document, 2);
@@ -147,10 +154,10 @@ TEST(Execute, ProgressCountsForwards) {
   ExecuteOptions options;
   options.on_progress = [&](int64_t done, int64_t total) { seen.emplace_back(done, total); };
   Execute(run, SmallModel(), options);
-  // 3 clean and 3 + 2 + 1 edited.
-  ASSERT_THAT(seen, SizeIs(9));
-  EXPECT_THAT(seen.front(), Pair(1, 9));
-  EXPECT_THAT(seen.back(), Pair(9, 9));
+  // 3 clean and 3 + 2 + 1 + 3 edited.
+  ASSERT_THAT(seen, SizeIs(12));
+  EXPECT_THAT(seen.front(), Pair(1, 12));
+  EXPECT_THAT(seen.back(), Pair(12, 12));
 }
 
 // How often `cancelled` is asked: once per batch and once per layer.
@@ -209,7 +216,7 @@ TEST(Execute, StopsWhenCancelled) {
     options.on_progress = [&](int64_t d, int64_t) { done = d; };
     EXPECT_THROW(Execute(run, SmallModel(), options), Cancelled);
     EXPECT_EQ(asked, allowed + 1);
-    EXPECT_LT(done, 9);
+    EXPECT_LT(done, 12);
   }
 }
 

@@ -3,53 +3,16 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <functional>
 
+#include "tests/intervention/refused_run.h"
 #include "tests/intervention/small_run.h"
 
 namespace lifescope {
 namespace {
 
-using ::testing::StartsWith;
-
-// A run with one edit and one read that is valid until `spoil` changes it.
-Run ValidRun() {
-  lifescope::Run run = SmallRun();
-  AddIntervention(&run, {MakeEdit(NeuronTarget{1, {4, 5}}, Zero{})});
-  AddRead(&run, LogProbabilityRead{12});
-  return run;
-}
-
-Edit& FirstEdit(Run& run) { return run.interventions[0].edits[0]; }
-
-enum class Kind { kValue, kIndex };
-
-struct Fault {
-  const char* name;
-  Kind kind;
-  const char* message;  // its beginning
-  std::function<void(Run&)> spoil;
-};
-
-void PrintTo(const Fault& fault, std::ostream* out) { *out << fault.name; }
-
 class RefusedRun : public ::testing::TestWithParam<Fault> {};
 
-TEST_P(RefusedRun, NamesThePath) {
-  lifescope::Run run = ValidRun();
-  ASSERT_NO_THROW(ValidateRun(run, SmallModel()));
-  GetParam().spoil(run);
-  try {
-    Execute(run, SmallModel());
-    FAIL() << "was not refused";
-  } catch (const c10::IndexError& error) {
-    EXPECT_EQ(GetParam().kind, Kind::kIndex) << error.what_without_backtrace();
-    EXPECT_THAT(error.what_without_backtrace(), StartsWith(GetParam().message));
-  } catch (const c10::ValueError& error) {
-    EXPECT_EQ(GetParam().kind, Kind::kValue) << error.what_without_backtrace();
-    EXPECT_THAT(error.what_without_backtrace(), StartsWith(GetParam().message));
-  }
-}
+TEST_P(RefusedRun, NamesThePath) { ExpectRefused(GetParam()); }
 
 const Fault kDocumentFaults[] = {
     {"NoDocuments", Kind::kValue, "documents: none, expected at least one", [](Run& r) { r.documents.clear(); }},
@@ -71,150 +34,6 @@ const Fault kDocumentFaults[] = {
      [](Run& r) { r.dictionaries[0].dictionary = std::make_shared<ReluDictionary>(16, 8, at::kDouble, 1); }},
     {"DictionarySite", Kind::kValue, "dictionaries[0].hook_point: mlm.hook_act, expected a hook point with one row",
      [](Run& r) { r.dictionaries[0].hook_point = Point("mlm.hook_act"); }},
-};
-
-const Fault kTargetFaults[] = {
-    {"EdgeLayer", Kind::kIndex, "interventions[0].edits[0].edges.layer: 2, expected 0 <= layer < 2",
-     [](Run& r) {
-       FirstEdit(r).target = EdgeTarget{2, 0, {}};
-     }},
-    {"EdgeHead", Kind::kIndex, "interventions[0].edits[0].edges.head: 4, expected 0 <= head < 4",
-     [](Run& r) {
-       FirstEdit(r).target = EdgeTarget{1, 4, {}};
-     }},
-    {"EdgeKeys", Kind::kIndex, "interventions[0].edits[0].edges.keys.indices[0]: 9, expected 0 <= position < 9",
-     [](Run& r) {
-       FirstEdit(r).target = EdgeTarget{1, 0, At({9})};
-     }},
-    {"EdgeMode", Kind::kValue, "interventions[0].edits[0].edges: with another mode, expected zero or scale",
-     [](Run& r) {
-       FirstEdit(r).target = EdgeTarget{1, 0, {}};
-       FirstEdit(r).mode = Mean{{0}};
-     }},
-    {"EdgeFactor", Kind::kValue, "interventions[0].edits[0].scale.factor: -1, expected 0 or more",
-     [](Run& r) {
-       FirstEdit(r).target = EdgeTarget{1, 0, {}};
-       FirstEdit(r).mode = Scale{-1};
-     }},
-    {"NoEdits", Kind::kValue, "interventions[1].edits: none",
-     [](Run& r) {
-       r.interventions.push_back({"x", {}});
-     }},
-    {"UnknownLayer", Kind::kValue, "interventions[0].edits[0].activation.hook_point: blocks.2.hook_resid_post",
-     [](Run& r) { FirstEdit(r).target = ActivationTarget{Point("blocks.2.hook_resid_post")}; }},
-    {"DocumentSite", Kind::kValue, "interventions[0].edits[0].activation.hook_point: blocks.0.attn.hook_kv",
-     [](Run& r) { FirstEdit(r).target = ActivationTarget{Point("blocks.0.attn.hook_kv")}; }},
-    {"KeySumSite", Kind::kValue, "interventions[0].edits[0].activation.hook_point: blocks.0.attn.hook_ksum",
-     [](Run& r) { FirstEdit(r).target = ActivationTarget{Point("blocks.0.attn.hook_ksum")}; }},
-    {"WindowSite", Kind::kValue, "interventions[0].edits[0].activation.hook_point: blocks.0.attn.hook_pattern_local",
-     [](Run& r) { FirstEdit(r).target = ActivationTarget{Point("blocks.0.attn.hook_pattern_local")}; }},
-    {"MlmSite", Kind::kValue, "interventions[0].edits[0].activation.hook_point: mlm.hook_normed",
-     [](Run& r) { FirstEdit(r).target = ActivationTarget{Point("mlm.hook_normed")}; }},
-    {"SopSite", Kind::kValue, "interventions[0].edits[0].activation.hook_point: sop.hook_act",
-     [](Run& r) { FirstEdit(r).target = ActivationTarget{Point("sop.hook_act")}; }},
-    {"HeadLayer", Kind::kIndex, "interventions[0].edits[0].head.layer: 2, expected 0 <= layer < 2",
-     [](Run& r) {
-       FirstEdit(r).target = HeadTarget{2, 0};
-     }},
-    {"Head", Kind::kIndex, "interventions[0].edits[0].head.head: 4, expected 0 <= head < 4",
-     [](Run& r) {
-       FirstEdit(r).target = HeadTarget{1, 4};
-     }},
-    {"NeuronLayer", Kind::kIndex, "interventions[0].edits[0].neurons.layer: -1",
-     [](Run& r) {
-       FirstEdit(r).target = NeuronTarget{-1, {0}};
-     }},
-    {"FeaturesOfATranscoder", Kind::kValue, "interventions[0].edits[0].features.dictionary: a transcoder",
-     [](Run& r) {
-       FirstEdit(r).target = FeatureTarget{0, {1}};
-       r.dictionaries[0].is_transcoder = true;
-     }},
-    {"NoNeurons", Kind::kValue, "interventions[0].edits[0].neurons.neurons: none",
-     [](Run& r) {
-       FirstEdit(r).target = NeuronTarget{0, {}};
-     }},
-    {"Neuron", Kind::kIndex, "interventions[0].edits[0].neurons.neurons[1]: 32",
-     [](Run& r) {
-       FirstEdit(r).target = NeuronTarget{0, {3, 32}};
-     }},
-    {"NeuronTwice", Kind::kValue, "interventions[0].edits[0].neurons.neurons[1]: neuron 3 twice",
-     [](Run& r) {
-       FirstEdit(r).target = NeuronTarget{0, {3, 3}};
-     }},
-    {"Dictionary", Kind::kIndex, "interventions[0].edits[0].features.dictionary: 1",
-     [](Run& r) {
-       FirstEdit(r).target = FeatureTarget{1, {0}};
-     }},
-    {"NoFeatures", Kind::kValue, "interventions[0].edits[0].features.features: none",
-     [](Run& r) {
-       FirstEdit(r).target = FeatureTarget{0, {}};
-     }},
-    {"Feature", Kind::kIndex, "interventions[0].edits[0].features.features[2]: 24, expected 0 <= feature < 24",
-     [](Run& r) {
-       FirstEdit(r).target = FeatureTarget{0, {1, 2, 24}};
-     }},
-    {"ErrorModeWithoutFeatures", Kind::kValue, "interventions[0].edits[0].error_mode: REPLACE",
-     [](Run& r) { FirstEdit(r).error_mode = ErrorMode::kReplace; }},
-    {"EditedDocument", Kind::kIndex, "interventions[0].edits[0].documents[1]: 3, expected 0 <= document < 3",
-     [](Run& r) {
-       FirstEdit(r).documents = {0, 3};
-     }},
-    {"EditedDocumentTwice", Kind::kValue, "interventions[0].edits[0].documents[1]: document 0 twice",
-     [](Run& r) {
-       FirstEdit(r).documents = {0, 0};
-     }},
-    {"EditedPosition", Kind::kIndex,
-     "interventions[0].edits[0].positions.indices[1]: 9, expected 0 <= position < 9, the length of documents[2]",
-     [](Run& r) {
-       FirstEdit(r).positions = At({0, 9});
-     }},
-};
-
-const Fault kModeFaults[] = {
-    {"NoMeanDocuments", Kind::kValue, "interventions[0].edits[0].mean.documents: none",
-     [](Run& r) { FirstEdit(r).mode = Mean{}; }},
-    {"MeanDocument", Kind::kIndex, "interventions[0].edits[0].mean.documents[0]: 3",
-     [](Run& r) { FirstEdit(r).mode = Mean{{3}}; }},
-    {"NoValues", Kind::kValue, "interventions[0].edits[0].set.values: 0 values, expected 1 or 2",
-     [](Run& r) { FirstEdit(r).mode = SetTo{}; }},
-    {"ThreeValues", Kind::kValue, "interventions[0].edits[0].add.values: 3 values, expected 1 or 2",
-     [](Run& r) {
-       FirstEdit(r).mode = Add{{1, 2, 3}};
-     }},
-    {"InfiniteValue", Kind::kValue, "interventions[0].edits[0].set.values[1]: inf, expected a finite number",
-     [](Run& r) {
-       FirstEdit(r).mode = SetTo{{1, INFINITY}};
-     }},
-    {"OverflowingValue", Kind::kValue, "interventions[0].edits[0].set.values[0]: 1e+39",
-     [](Run& r) { FirstEdit(r).mode = SetTo{{1e39}}; }},
-    {"NanFactor", Kind::kValue, "interventions[0].edits[0].scale.factor: nan",
-     [](Run& r) { FirstEdit(r).mode = Scale{NAN}; }},
-    {"DonorDocument", Kind::kIndex, "interventions[0].edits[0].donor.document: 3",
-     [](Run& r) {
-       FirstEdit(r).mode = Donor{3, {}};
-     }},
-    {"DonorPosition", Kind::kIndex, "interventions[0].edits[0].donor.positions.indices[0]: 9",
-     [](Run& r) {
-       FirstEdit(r).positions = At({4});
-       FirstEdit(r).mode = Donor{2, At({9})};
-     }},
-    {"DonorTooShort", Kind::kIndex,
-     "interventions[0].edits[0].donor.document: documents[2] has 9 positions, expected one at the edit's position 15",
-     [](Run& r) {
-       FirstEdit(r).documents = {1};
-       FirstEdit(r).positions = At({4, 15});
-       FirstEdit(r).mode = Donor{2, {}};
-     }},
-    {"DonorCount", Kind::kValue, "interventions[0].edits[0].donor.positions: 1 positions, expected 2",
-     [](Run& r) {
-       FirstEdit(r).positions = At({4, 5});
-       FirstEdit(r).mode = Donor{2, At({4})};
-     }},
-    {"PairedPositionTwice", Kind::kValue, "interventions[0].edits[0].positions: position 4 twice",
-     [](Run& r) {
-       FirstEdit(r).positions = At({4, 4});
-       FirstEdit(r).mode = Donor{2, At({5, 6})};
-     }},
 };
 
 const Fault kReadFaults[] = {
@@ -312,8 +131,6 @@ const Fault kReadFaults[] = {
 std::string NameOf(const ::testing::TestParamInfo<Fault>& info) { return info.param.name; }
 
 INSTANTIATE_TEST_SUITE_P(Documents, RefusedRun, ::testing::ValuesIn(kDocumentFaults), NameOf);
-INSTANTIATE_TEST_SUITE_P(Targets, RefusedRun, ::testing::ValuesIn(kTargetFaults), NameOf);
-INSTANTIATE_TEST_SUITE_P(Modes, RefusedRun, ::testing::ValuesIn(kModeFaults), NameOf);
 INSTANTIATE_TEST_SUITE_P(Reads, RefusedRun, ::testing::ValuesIn(kReadFaults), NameOf);
 
 TEST(ValidateRun, DictionaryOverHeadsReadsThemFlattened) {
