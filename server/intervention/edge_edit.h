@@ -10,8 +10,8 @@
 namespace lifescope {
 
 // What an intervention does to a document's attention edges, for row `row` of a batch. The factors of edits that meet
-// at an edge multiply.
+// at an edge multiply. `variant`: the document as its document edits leave it, or null.
 std::vector<AttentionEdges> CompileEdges(const Run& run, const Intervention& intervention, int64_t document,
-                                         int64_t row, const Transformer& model);
+                                         const DocumentVariant* variant, int64_t row, const Transformer& model);
 
 }  // namespace lifescope

@@ -16,12 +16,13 @@ namespace {
 // Resolves positions and modes; one per (edit, document).
 class CellCompiler {
  public:
-  CellCompiler(const Run& run, const Edit& edit, std::string field, int64_t document, const Transformer& model,
-               CleanValues& clean)
+  CellCompiler(const Run& run, const Edit& edit, std::string field, int64_t document, const DocumentVariant* variant,
+               const Transformer& model, CleanValues& clean)
       : run_(run),
         edit_(edit),
         field_(std::move(field)),
         document_(document),
+        variant_(variant),
         model_(model),
         clean_(clean),
         point_(EditHookPoint(run, edit.target)) {}
@@ -34,6 +35,9 @@ class CellCompiler {
     std::visit([this](const auto& mode) { Resolve(mode); }, edit_.mode);
     cells_.values = cells_.values.to(model_.device(), model_.dtype());
     cells_.positions = std::move(positions_.edited);
+    if (variant_ != nullptr && !IsOnePerDocument(point_)) {
+      for (int64_t& position : cells_.positions) position = variant_->RowOf(position);
+    }
     return std::move(cells_);
   }
 
@@ -41,10 +45,23 @@ class CellCompiler {
   void ChoosePositions() {
     if (const Donor* donor = DonorOf(edit_)) {
       positions_ = PairPositions(run_, edit_, *donor, document_, "donor");
+      KeepWhereDonorHasRows(*donor);
     } else {
       positions_.edited = ResolveRows(point_, edit_.positions, run_.documents[document_], "positions");
     }
     if (edit_.condition.has_value()) KeepWhereFeatureIsActive(*edit_.condition);
+    if (variant_ != nullptr && !IsOnePerDocument(point_)) {
+      Keep([this](int64_t position, int64_t) { return variant_->RowOf(position) >= 0; });
+    }
+  }
+
+  void KeepWhereDonorHasRows(const Donor& donor) {
+    if (donor.intervention < 0 || IsOnePerDocument(point_)) return;
+    const std::vector<DocumentEdit>& edits = run_.interventions[donor.intervention].document_edits;
+    if (!EditsDocument(edits, donor.document)) return;
+    const DocumentVariant from =
+        ApplyDocumentEdits(run_.documents[donor.document], edits, donor.document, "document_edits");
+    Keep([&](int64_t, int64_t position) { return from.RowOf(position) >= 0; });
   }
 
   void KeepWhereFeatureIsActive(const Condition& condition) {
@@ -52,16 +69,17 @@ class CellCompiler {
     const at::Tensor activations =
         EncodeFeatures(*source.dictionary, clean_.Rows(document_, source.hook_point), {condition.feature});
     const at::Tensor above = activations.select(1, 0).gt(condition.above).to(at::kCPU);
-    Keep([&](int64_t position) { return above.data_ptr<bool>()[position]; });
+    Keep([&](int64_t position, int64_t) { return above.data_ptr<bool>()[position]; });
   }
 
   // Leaves only the positions, and the donor's for each, that pass.
-  void Keep(const std::function<bool(int64_t position)>& passes) {
+  void Keep(const std::function<bool(int64_t edited, int64_t donor)>& passes) {
     PairedPositions kept;
     for (size_t i = 0; i < positions_.edited.size(); ++i) {
-      if (!passes(positions_.edited[i])) continue;
+      const int64_t donor = positions_.donor.empty() ? -1 : positions_.donor[i];
+      if (!passes(positions_.edited[i], donor)) continue;
       kept.edited.push_back(positions_.edited[i]);
-      if (!positions_.donor.empty()) kept.donor.push_back(positions_.donor[i]);
+      if (donor >= 0) kept.donor.push_back(donor);
     }
     positions_ = std::move(kept);
   }
@@ -126,6 +144,7 @@ class CellCompiler {
   const Edit& edit_;
   const std::string field_;
   const int64_t document_;
+  const DocumentVariant* variant_;
   const Transformer& model_;
   CleanValues& clean_;
   const HookPoint point_;
@@ -161,8 +180,9 @@ bool IsSameChange(const Edit& before, const Edit& edit) {
 // there is another change.
 class ChangeCompiler {
  public:
-  ChangeCompiler(const Run& run, int64_t document, const Transformer& model, CleanValues& clean)
-      : run_(run), document_(document), model_(model), clean_(clean) {}
+  ChangeCompiler(const Run& run, int64_t document, const DocumentVariant* variant, const Transformer& model,
+                 CleanValues& clean)
+      : run_(run), document_(document), variant_(variant), model_(model), clean_(clean) {}
 
   void Add(const Edit& edit, const std::string& field) {
     const HookPoint point = EditHookPoint(run_, edit.target);
@@ -170,7 +190,7 @@ class ChangeCompiler {
     if (open == open_.end()) open = open_.insert(open_.end(), Open{point, nullptr, {}});
     if (open->last != nullptr && !IsSameChange(*open->last, edit)) Close(*open);
     open->last = &edit;
-    CellEdit cells = CellCompiler(run_, edit, field, document_, model_, clean_).Compile();
+    CellEdit cells = CellCompiler(run_, edit, field, document_, variant_, model_, clean_).Compile();
     if (cells.positions.empty()) return;
     if (EditedDictionary(edit.target) >= 0) {
       AddTo(edit, std::move(cells), open->edits);
@@ -199,6 +219,9 @@ class ChangeCompiler {
     (std::holds_alternative<ErrorTarget>(edit.target) ? edits.error : edits.features).push_back(std::move(cells));
     if (edit.error_mode != ErrorMode::kFrozenError || edits.clean.defined()) return;
     edits.clean = clean_.Rows(document_, EditHookPoint(run_, edit.target));
+    if (variant_ != nullptr) {
+      edits.clean = edits.clean.index_select(0, IndexTensor(variant_->original, edits.clean.device()));
+    }
   }
 
   void Close(Open& open) {
@@ -210,6 +233,7 @@ class ChangeCompiler {
 
   const Run& run_;
   const int64_t document_;
+  const DocumentVariant* variant_;
   const Transformer& model_;
   CleanValues& clean_;
   std::vector<Open> open_;
@@ -250,8 +274,8 @@ void WriteCells(const CellEdit& edit, int64_t begin, int64_t count, const std::v
 }
 
 std::vector<PlacedChange> CompileChanges(const Run& run, int64_t intervention, int64_t document,
-                                         const Transformer& model, CleanValues& clean) {
-  ChangeCompiler compiler(run, document, model, clean);
+                                         const DocumentVariant* variant, const Transformer& model, CleanValues& clean) {
+  ChangeCompiler compiler(run, document, variant, model, clean);
   const std::vector<Edit>& edits = run.interventions[intervention].edits;
   for (size_t i = 0; i < edits.size(); ++i) {
     if (!Covers(edits[i].documents, document) || std::holds_alternative<EdgeTarget>(edits[i].target)) continue;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "server/intervention/clean_values.h"
+#include "server/intervention/document_edit.h"
 #include "server/intervention/run.h"
 #include "server/model/transformer.h"
 
@@ -44,9 +45,9 @@ struct PlacedChange {
 };
 
 // What an intervention (an index into Run::interventions) does to a document's activations, in order; edge_edit.h has
-// what it does to attention edges. Changes hold references into `run`. Throws c10::ValueError naming the edit when a
-// unit has no size.
+// what it does to attention edges. `variant`: the document as its document edits leave it, or null. Changes hold
+// references into `run`. Throws c10::ValueError naming the edit when a unit has no size.
 std::vector<PlacedChange> CompileChanges(const Run& run, int64_t intervention, int64_t document,
-                                         const Transformer& model, CleanValues& clean);
+                                         const DocumentVariant* variant, const Transformer& model, CleanValues& clean);
 
 }  // namespace lifescope

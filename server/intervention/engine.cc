@@ -5,6 +5,7 @@
 #include <c10/util/Exception.h>
 
 #include <algorithm>
+#include <deque>
 #include <utility>
 
 #include "server/intervention/clean_values.h"
@@ -165,7 +166,21 @@ class Execution {
     flush();
   }
 
-  void RunBatch(const std::vector<ForwardRow>& rows) {
+  // Points the rows whose document is edited to what becomes of it, which the result holds.
+  std::deque<DocumentVariant> EditDocuments(std::vector<ForwardRow>& rows) const {
+    std::deque<DocumentVariant> variants;
+    for (ForwardRow& row : rows) {
+      if (row.intervention < 0) continue;
+      const std::vector<DocumentEdit>& edits = run_.interventions[row.intervention].document_edits;
+      if (!EditsDocument(edits, row.document)) continue;
+      variants.push_back(ApplyDocumentEdits(run_.documents[row.document], edits, row.document, "document_edits"));
+      row.variant = &variants.back();
+    }
+    return variants;
+  }
+
+  void RunBatch(std::vector<ForwardRow> rows) {
+    const std::deque<DocumentVariant> variants = EditDocuments(rows);
     const PackedBatch batch = Pack(rows);
     Hooks hooks;
     AddChanges(rows, batch, &hooks);
@@ -214,17 +229,17 @@ class Execution {
   PackedBatch Pack(const std::vector<ForwardRow>& rows) const {
     std::vector<DocumentRows> documents;
     for (const ForwardRow& row : rows) {
-      const Document& d = run_.documents[row.document];
-      documents.push_back(
-          {d.token.data(), d.abspos.data(), d.age.data(), d.segment.data(), d.length(), result_.n_slots});
+      const Document& d = row.variant == nullptr ? run_.documents[row.document] : row.variant->document;
+      documents.push_back({d.token.data(), d.abspos.data(), d.age.data(), d.segment.data(), d.length(), result_.n_slots,
+                           row.variant == nullptr ? nullptr : row.variant->slot.data()});
     }
     return MakePackedBatch(documents, model_.device());
   }
 
   // What happens to an edited row's activations, in order.
   std::vector<PlacedChange> ChangesOf(const ForwardRow& row) {
-    std::vector<PlacedChange> changes = FreezePoints(FrozenPointsOf(row), row.document, clean_);
-    for (PlacedChange& change : CompileChanges(run_, row.intervention, row.document, model_, clean_)) {
+    std::vector<PlacedChange> changes = FreezePoints(FrozenPointsOf(row), row.document, row.variant, clean_);
+    for (PlacedChange& change : CompileChanges(run_, row.intervention, row.document, row.variant, model_, clean_)) {
       changes.push_back(std::move(change));
     }
     return changes;
@@ -250,7 +265,7 @@ class Execution {
       if (rows[row].intervention < 0) continue;
       const Intervention& intervention = run_.interventions[rows[row].intervention];
       for (AttentionEdges& edges :
-           CompileEdges(run_, intervention, rows[row].document, static_cast<int64_t>(row), model_)) {
+           CompileEdges(run_, intervention, rows[row].document, rows[row].variant, static_cast<int64_t>(row), model_)) {
         all.push_back(std::move(edges));
       }
     }
@@ -275,7 +290,12 @@ class Execution {
 
   void KeepValues(const ForwardRow& of, size_t row, const ForwardOutput& output) {
     for (const HookPoint& point : clean_.WantedPoints(of.document, of.intervention)) {
-      clean_.PutRows(of.document, point, output.Rows(point, row).clone(), of.intervention);
+      const bool has_positions = of.variant != nullptr && !IsOnePerDocument(point);
+      const at::Tensor rows = output.Rows(point, row);
+      clean_.PutRows(
+          of.document, point,
+          has_positions ? AtPositions(rows, *of.variant, run_.documents[of.document].length()) : rows.clone(),
+          of.intervention);
     }
     if (of.intervention < 0 && clean_.WantsFinal(of.document)) {
       const int64_t begin = output.offsets[row];

@@ -1,7 +1,11 @@
 #include "server/intervention/forward_output.h"
 
-#include <algorithm>
+#include <ATen/ATen.h>
 
+#include <algorithm>
+#include <limits>
+
+#include "server/intervention/edit.h"
 #include "server/intervention/target.h"
 
 namespace lifescope {
@@ -19,6 +23,13 @@ at::Tensor ForwardOutput::Rows(const HookPoint& point, size_t row) const {
 RowRange RowsAt(const HookPoint& point, const std::vector<int64_t>& offsets, size_t row) {
   if (IsOnePerDocument(point)) return {static_cast<int64_t>(row), 1};
   return {offsets[row], offsets[row + 1] - offsets[row]};
+}
+
+at::Tensor AtPositions(const at::Tensor& rows, const DocumentVariant& variant, int64_t length) {
+  std::vector<int64_t> shape = rows.sizes().vec();
+  shape[0] = length;
+  const at::Tensor all = at::full(shape, std::numeric_limits<double>::quiet_NaN(), rows.options());
+  return all.index_copy_(0, IndexTensor(variant.original, rows.device()), rows);
 }
 
 }  // namespace lifescope

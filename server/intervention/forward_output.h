@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "server/intervention/document_edit.h"
 #include "server/model/attention_edges.h"
 #include "server/model/hook_point.h"
 
@@ -35,5 +36,9 @@ struct ForwardOutput {
   // Rows of one document of the batch, flattened: [rows, channels].
   at::Tensor Rows(const HookPoint& point, size_t row) const;
 };
+
+// Rows [rows, ...] of a document that was edited, at the `length` positions that it has in the run; NaN where a
+// position is gone. Always a copy.
+at::Tensor AtPositions(const at::Tensor& rows, const DocumentVariant& variant, int64_t length);
 
 }  // namespace lifescope

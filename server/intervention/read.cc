@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "server/intervention/attention_read.h"
 #include "server/intervention/clean_comparison.h"
@@ -38,9 +39,16 @@ std::vector<int64_t> IndicesIn(const std::vector<int64_t>& all, const std::vecto
   return indices;
 }
 
-std::vector<int64_t> Shifted(std::vector<int64_t> values, int64_t by) {
-  for (int64_t& value : values) value += by;
-  return values;
+at::Tensor Select(const at::Tensor& rows, const std::vector<int64_t>& positions) {
+  return rows.index_select(0, IndexTensor(positions, rows.device()));
+}
+
+// `rows` of some of the positions, with rows of NaN for the others; both lists are ascending.
+at::Tensor WithGaps(const at::Tensor& rows, const std::vector<int64_t>& some, const std::vector<int64_t>& all) {
+  std::vector<int64_t> shape = rows.sizes().vec();
+  shape[0] = static_cast<int64_t>(all.size());
+  const at::Tensor wide = at::full(shape, std::numeric_limits<double>::quiet_NaN(), rows.options());
+  return wide.index_copy_(0, IndexTensor(IndicesIn(all, some), rows.device()), rows);
 }
 
 // Takes one masked-token read from the logits [positions, vocabulary] of its positions; `clean` likewise for
@@ -132,7 +140,8 @@ class ReadTaker {
   }
   Value Take(const FeatureRead& kind, const Read& read, size_t row) const {
     const auto& [dictionary, point, is_transcoder] = run_.dictionaries[kind.dictionary];
-    return FeatureValue{PositionsOf(point, read, row), EncodeSparse(*dictionary, Chosen(point, read, row))};
+    const std::vector<int64_t> positions = StillThere(PositionsOf(point, read, row), row);
+    return FeatureValue{positions, EncodeSparse(*dictionary, Select(RowsOf(point, row), positions))};
   }
   Value Take(const SopLogitsRead&, const Read&, size_t row) const {
     return OnHost(model_.SopLogits(output_.final.narrow(0, output_.offsets[row], 1)).select(0, 0));
@@ -144,26 +153,41 @@ class ReadTaker {
     return OnHost(OfTokens(model_.MlmLogits(Chosen(kind.hook_point, read, row)), kind.tokens));
   }
   Value Take(const DirectLogitRead& kind, const Read& read, size_t row) const {
-    const std::vector<int64_t> positions = PositionsOf({Site::kEmbed}, read, row);
-    const at::Tensor final_rows = IndexTensor(Shifted(positions, output_.offsets[row]), output_.final.device());
-    return DirectLogit(kind, model_, output_.final.index_select(0, final_rows),
+    return DirectLogit(kind, model_, Select(FinalRowsOf(row), PositionsOf({Site::kEmbed}, read, row)),
                        [&](const HookPoint& point) { return Chosen(point, read, row); });
   }
   Value Take(const AttentionRead& kind, const Read& read, size_t row) const {
-    const std::vector<int64_t> queries = PositionsOf({Site::kZ, kind.layer}, read, row);
-    return OnHost(AttentionWeights(kind, model_.hyperparameters(), output_, row, queries));
+    const std::vector<int64_t> positions = PositionsOf({Site::kZ, kind.layer}, read, row);
+    const auto weights_of = [&](const std::vector<int64_t>& queries) {
+      return AttentionWeights(kind, model_.hyperparameters(), output_, row, queries);
+    };
+    const DocumentVariant* variant = rows_[row].variant;
+    if (variant == nullptr) return OnHost(weights_of(positions));
+    // Keys that are gone have no weight, queries no row.
+    const std::vector<int64_t> kept = StillThere(positions, row);
+    std::vector<int64_t> queries, columns = variant->original;
+    for (const int64_t position : kept) queries.push_back(variant->RowOf(position));
+    columns.push_back(LengthOf(row));
+    const at::Tensor weights = weights_of(queries);
+    const at::Tensor wide = at::zeros({weights.size(0), LengthOf(row) + 1}, weights.options());
+    wide.index_copy_(1, IndexTensor(columns, wide.device()), weights);
+    return OnHost(WithGaps(wide, kept, positions));
   }
   Value Take(const ShiftRead& kind, const Read& read, size_t row) const {
     return OnHost(Shift(Chosen(kind.hook_point, read, row), ChosenClean(kind.hook_point, read, row)));
   }
   Value Take(const FeatureChangeRead& kind, const Read& read, size_t row) const {
     const auto& [dictionary, point, is_transcoder] = run_.dictionaries[kind.dictionary];
-    return FeatureChanges(*dictionary, kind.threshold, Chosen(point, read, row), ChosenClean(point, read, row),
-                          PositionsOf(point, read, row));
+    const std::vector<int64_t> positions = StillThere(PositionsOf(point, read, row), row);
+    return FeatureChanges(*dictionary, kind.threshold, Select(RowsOf(point, row), positions),
+                          Select(CleanRows(point, row), positions), positions);
   }
   Value Take(const ReconstructionErrorRead& kind, const Read& read, size_t row) const {
     const auto& [dictionary, point, is_transcoder] = run_.dictionaries[kind.dictionary];
-    return OnHost(ReconstructionErrors(*dictionary, Chosen(point, read, row), CleanRows(point, row)));
+    const std::vector<int64_t> positions = PositionsOf(point, read, row), kept = StillThere(positions, row);
+    const at::Tensor errors =
+        ReconstructionErrors(*dictionary, Select(RowsOf(point, row), kept), CleanRows(point, row));
+    return OnHost(WithGaps(errors, kept, positions));
   }
   // Reads of the masked-token head, which waits for its rows.
   template <typename MlmRead>
@@ -172,21 +196,43 @@ class ReadTaker {
   }
 
   // What a read chooses at a hook point: its positions (0 where the document has one row), their rows [rows, channels]
-  // in this pass, and in the clean run.
+  // in this pass, and in the clean run. A position that a document edit removed has a row of NaN.
   std::vector<int64_t> PositionsOf(const HookPoint& point, const Read& read, size_t row) const {
     return ResolveRows(point, read.positions, run_.documents[rows_[row].document], "positions");
   }
   at::Tensor Chosen(const HookPoint& point, const Read& read, size_t row) const {
-    const at::Tensor rows = output_.Rows(point, row);
-    return rows.index_select(0, IndexTensor(PositionsOf(point, read, row), rows.device()));
+    return Select(RowsOf(point, row), PositionsOf(point, read, row));
   }
   at::Tensor ChosenClean(const HookPoint& point, const Read& read, size_t row) const {
-    const at::Tensor rows = CleanRows(point, row);
-    return rows.index_select(0, IndexTensor(PositionsOf(point, read, row), rows.device()));
+    return Select(CleanRows(point, row), PositionsOf(point, read, row));
   }
-  // All the rows of the document in its clean run.
+
+  // All the rows of the document, by position: of this pass, of its final residual stream, of the clean run.
+  at::Tensor RowsOf(const HookPoint& point, size_t row) const {
+    const at::Tensor rows = output_.Rows(point, row);
+    return IsOnePerDocument(point) ? rows : ByPosition(rows, row);
+  }
+  at::Tensor FinalRowsOf(size_t row) const {
+    const int64_t begin = output_.offsets[row];
+    return ByPosition(output_.final.narrow(0, begin, output_.offsets[row + 1] - begin), row);
+  }
   at::Tensor CleanRows(const HookPoint& point, size_t row) const {
     return rows_[row].intervention < 0 ? output_.Rows(point, row) : clean_.Rows(rows_[row].document, point);
+  }
+
+  at::Tensor ByPosition(const at::Tensor& rows, size_t row) const {
+    const DocumentVariant* variant = rows_[row].variant;
+    return variant == nullptr ? rows : AtPositions(rows, *variant, LengthOf(row));
+  }
+  int64_t LengthOf(size_t row) const { return run_.documents[rows_[row].document].length(); }
+
+  // The positions that the document's edits leave.
+  std::vector<int64_t> StillThere(std::vector<int64_t> positions, size_t row) const {
+    const DocumentVariant* variant = rows_[row].variant;
+    if (variant != nullptr) {
+      std::erase_if(positions, [&](int64_t position) { return variant->RowOf(position) < 0; });
+    }
+    return positions;
   }
 
   void AddMlmRow(MlmRow mlm) {
@@ -200,17 +246,12 @@ class ReadTaker {
   // Runs the head once for the rows that wait, and once more for the clean runs that they are compared with.
   void TakeMlmGroup() {
     if (group_.empty()) return;
-    std::vector<int64_t> token_rows;
-    std::vector<at::Tensor> clean_rows;
+    std::vector<at::Tensor> rows, clean_rows;
     for (const MlmRow& mlm : group_) {
-      const std::vector<int64_t> rows = Shifted(mlm.positions, output_.offsets[mlm.row]);
-      token_rows.insert(token_rows.end(), rows.begin(), rows.end());
-      if (!mlm.needs_clean) continue;
-      const at::Tensor& final = clean_.Final(rows_[mlm.row].document);
-      clean_rows.push_back(final.index_select(0, IndexTensor(mlm.positions, final.device())));
+      rows.push_back(Select(FinalRowsOf(mlm.row), mlm.positions));
+      if (mlm.needs_clean) clean_rows.push_back(Select(clean_.Final(rows_[mlm.row].document), mlm.positions));
     }
-    const at::Tensor logits =
-        model_.MlmLogits(output_.final.index_select(0, IndexTensor(token_rows, output_.final.device())));
+    const at::Tensor logits = model_.MlmLogits(at::cat(rows));
     const at::Tensor clean_logits = clean_rows.empty() ? at::Tensor() : model_.MlmLogits(at::cat(clean_rows));
     int64_t begin = 0, clean_begin = 0;
     for (const MlmRow& mlm : group_) {

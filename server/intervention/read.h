@@ -20,6 +20,8 @@ struct ForwardRow {
   DocumentResult* result = nullptr;
   // Layers that it takes from the document's clean run instead of running them.
   int64_t shared_layers = 0;
+  // The document as its document edits leave it; null: as it is in the run.
+  const DocumentVariant* variant = nullptr;
 };
 
 // Fills the result of every row with the reads that cover its document, in the order of Run::reads.

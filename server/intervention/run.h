@@ -12,6 +12,7 @@
 
 #include "server/corpus/document.h"
 #include "server/dictionary/dictionary.h"
+#include "server/intervention/document_edit.h"
 #include "server/intervention/positions.h"
 #include "server/intervention/read_kind.h"
 #include "server/model/classifier_head.h"
@@ -168,10 +169,13 @@ enum class Scope {
   kDirect,           // neither attention nor MLPs: both read the clean stream, which alone carries the edit on
 };
 
+// The document edits are made first; positions of edits and reads remain those of the document in the run. An edit
+// passes over positions that are gone. A read has NaN there, and a read of features leaves them out of its positions.
 struct Intervention {
   std::string name;
   std::vector<Edit> edits;
   Scope scope = Scope::kPropagate;
+  std::vector<DocumentEdit> document_edits = {};
 };
 
 struct Read {

@@ -77,6 +77,7 @@ int64_t LayersBefore(const HookPoint& point, int64_t n_encoders) {
 }
 
 int64_t CleanLayers(const Run& run, const Intervention& intervention, int64_t document, int64_t n_encoders) {
+  if (EditsDocument(intervention.document_edits, document)) return 0;
   int64_t layers = n_encoders;
   for (const Edit& edit : intervention.edits) {
     if (!Covers(edit.documents, document)) continue;
@@ -107,7 +108,8 @@ bool Covers(const std::vector<int64_t>& documents, int64_t document) {
 }
 
 bool Edits(const Intervention& intervention, int64_t document) {
-  return std::any_of(intervention.edits.begin(), intervention.edits.end(),
+  return EditsDocument(intervention.document_edits, document) ||
+         std::any_of(intervention.edits.begin(), intervention.edits.end(),
                      [&](const Edit& edit) { return Covers(edit.documents, document); });
 }
 

@@ -32,7 +32,8 @@ HookPoint EditHookPoint(const Run& run, const EditTarget& target);
 // hook_resid_post of the last of them receives it.
 int64_t LayersBefore(const HookPoint& point, int64_t n_encoders);
 
-// Layers at the beginning in which the document runs as it does clean: those before the intervention's first edit.
+// Layers at the beginning in which the document runs as it does clean: those before the intervention's first edit; none
+// where the document itself is edited.
 int64_t CleanLayers(const Run& run, const Intervention& intervention, int64_t document, int64_t n_encoders);
 
 // The dictionary that the edit works with; -1: none.

@@ -14,17 +14,35 @@ class InterventionChecks : RunChecks {
 
   void CheckInterventions() const {
     for (size_t i = 0; i < run_.interventions.size(); ++i) {
-      const std::string field = ElementPath("interventions", i) + ".edits";
-      const std::vector<Edit>& edits = run_.interventions[i].edits;
-      TORCH_CHECK_VALUE(!edits.empty(), field, ": none, expected at least one");
-      for (size_t j = 0; j < edits.size(); ++j) {
-        CheckEdit(edits[j], ElementPath(field, j));
-        if (DonorOf(edits[j]) != nullptr) CheckDonorRun(*DonorOf(edits[j]), i, ElementPath(field, j));
+      const std::string field = ElementPath("interventions", i);
+      const Intervention& intervention = run_.interventions[i];
+      TORCH_CHECK_VALUE(!intervention.edits.empty() || !intervention.document_edits.empty(), field,
+                        ".edits: none, expected at least one, or a document edit");
+      CheckDocumentEdits(intervention.document_edits, field + ".document_edits");
+      for (size_t j = 0; j < intervention.edits.size(); ++j) {
+        CheckEdit(intervention.edits[j], ElementPath(field + ".edits", j));
+        const Donor* donor = DonorOf(intervention.edits[j]);
+        if (donor != nullptr) CheckDonorRun(*donor, i, ElementPath(field + ".edits", j));
       }
     }
   }
 
  private:
+  void CheckDocumentEdits(const std::vector<DocumentEdit>& edits, const std::string& list) const {
+    for (size_t i = 0; i < edits.size(); ++i) {
+      const std::string field = ElementPath(list, i);
+      CheckIndices(edits[i].documents, document_count(), field + ".documents", "document");
+      if (const auto* replace = std::get_if<ReplaceTokens>(&edits[i].change)) {
+        CheckTokens(replace->positions.tokens, field + ".replace_tokens.positions.tokens");
+        CheckTokens(replace->tokens, field + ".replace_tokens.tokens");
+      }
+      if (const auto* shift = std::get_if<ShiftTime>(&edits[i].change)) {
+        CheckTokens(shift->positions.tokens, field + ".shift_time.positions.tokens");
+      }
+    }
+    for (int64_t d = 0; d < document_count(); ++d) ApplyDocumentEdits(run_.documents[d], edits, d, list);
+  }
+
   void CheckEdit(const Edit& edit, const std::string& field) const {
     std::visit([&](const auto& target) { CheckTarget(target, edit, field); }, edit.target);
     TORCH_CHECK_VALUE(edit.error_mode == ErrorMode::kDelta || std::holds_alternative<FeatureTarget>(edit.target), field,

@@ -32,6 +32,7 @@ Run RichRun() {
   Edit& last = run.interventions.back().edits.back();
   last.unit = {Unit::Kind::kMaximum, 0, {0, 1}};
   last.condition = Condition{0, 3, 0};
+  run.interventions.back().document_edits = {{HideBackground{}, {1}}};
   return run;
 }
 

@@ -252,10 +252,60 @@ const Fault kModeFaults[] = {
      }},
 };
 
+void EditDocument(Run& run, DocumentChange change, std::vector<int64_t> documents = {1}) {
+  run.interventions[0].document_edits.push_back({std::move(change), std::move(documents)});
+}
+
+const Fault kDocumentEditFaults[] = {
+    {"Document", Kind::kIndex, "interventions[0].document_edits[0].documents[0]: 3",
+     [](Run& r) { EditDocument(r, HideBackground{}, {3}); }},
+    {"DeletedPrefix", Kind::kIndex, "interventions[0].document_edits[0].delete_event.event: 0, expected 1 <= event",
+     [](Run& r) { EditDocument(r, DeleteEvent{0}); }},
+    {"PaddedEvent", Kind::kIndex, "interventions[0].document_edits[1].pad_event.event: 99, expected 1 <= event",
+     [](Run& r) {
+       EditDocument(r, HideBackground{});
+       EditDocument(r, PadEvent{99});
+     }},
+    {"DeletedTwice", Kind::kValue,
+     "interventions[0].document_edits[1].pad_event.event: 2, expected an event of documents[1] that is still there",
+     [](Run& r) {
+       EditDocument(r, DeleteEvent{2});
+       EditDocument(r, PadEvent{2});
+     }},
+    {"TokenCount", Kind::kValue, "interventions[0].document_edits[0].replace_tokens.tokens: 2 tokens, expected 1 or 3",
+     [](Run& r) {
+       EditDocument(r, ReplaceTokens{At({4, 5, 6}), {10, 11}});
+     }},
+    {"NoTokens", Kind::kValue, "interventions[0].document_edits[0].replace_tokens.tokens: 0 tokens",
+     [](Run& r) {
+       EditDocument(r, ReplaceTokens{At({4}), {}});
+     }},
+    {"ReplacingToken", Kind::kIndex, "interventions[0].document_edits[0].replace_tokens.tokens[0]: 40",
+     [](Run& r) {
+       EditDocument(r, ReplaceTokens{At({4}), {40}});
+     }},
+    {"ReplacedPosition", Kind::kIndex,
+     "interventions[0].document_edits[0].replace_tokens.positions.indices[0]: 31, expected 0 <= position < 31, the "
+     "length of documents[1]",
+     [](Run& r) {
+       EditDocument(r, ReplaceTokens{At({31}), {10}});
+     }},
+    {"NegativeAge", Kind::kValue,
+     "interventions[0].document_edits[0].shift_time.years: -40 takes position 4 of documents[1] to age -19",
+     [](Run& r) {
+       EditDocument(r, ShiftTime{{}, 0, -40});
+     }},
+    {"DateOverflow", Kind::kValue, "interventions[0].document_edits[0].shift_time.days: 2147483647 takes position 4",
+     [](Run& r) {
+       EditDocument(r, ShiftTime{{}, 2147483647, 0});
+     }},
+};
+
 std::string NameOf(const ::testing::TestParamInfo<Fault>& info) { return info.param.name; }
 
 INSTANTIATE_TEST_SUITE_P(Targets, RefusedIntervention, ::testing::ValuesIn(kTargetFaults), NameOf);
 INSTANTIATE_TEST_SUITE_P(Modes, RefusedIntervention, ::testing::ValuesIn(kModeFaults), NameOf);
+INSTANTIATE_TEST_SUITE_P(DocumentEdits, RefusedIntervention, ::testing::ValuesIn(kDocumentEditFaults), NameOf);
 
 }  // namespace
 }  // namespace lifescope
