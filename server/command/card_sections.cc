@@ -58,6 +58,7 @@ CardSection ProbeSection(const CardSectionFlags& flags, const EvaluationFlags& e
       entropy += probe.loss.constant_loss / static_cast<double>(found.probes.size());
     }
     section.metrics = std::move(found.means);
+    if (found.probes.empty()) return;
     section.note =
         absl::StrFormat("means over %d values of %s; mean entropy %.4f", found.probes.size(),
                         evaluation.labels.empty() ? "traits" : absl::StrCat("labels ", evaluation.labels), entropy);
@@ -91,7 +92,7 @@ CardSection AbsorptionSection(const CardSectionFlags& flags, const OpenedScan& s
   return section;
 }
 
-FeaturePairs ReadPairs(const std::string& path) {
+FeaturePairs ReadPairs(const std::string& path, int64_t feature_count) {
   CsvReader reader(path);
   const size_t relation = reader.Column("relation");
   const size_t sides[] = {reader.Column("first"), reader.Column("second")};
@@ -103,23 +104,25 @@ FeaturePairs ReadPairs(const std::string& path) {
     pairs.relations.push_back(numbers.emplace(row.cells[relation], static_cast<int64_t>(numbers.size())).first->second);
     for (const size_t side : sides) {
       int64_t feature = 0;
-      TORCH_CHECK_VALUE(absl::SimpleAtoi(row.cells[side], &feature), path, ", line ", row.line, ": '", row.cells[side],
-                        "', expected the number of a feature");
+      TORCH_CHECK_VALUE(absl::SimpleAtoi(row.cells[side], &feature) && feature >= 0 && feature < feature_count, path,
+                        ", line ", row.line, ": '", row.cells[side], "', expected the number of a feature, 0 to ",
+                        feature_count - 1);
       features.push_back(feature);
     }
   }
-  TORCH_CHECK_VALUE(!features.empty(), path, ": no pair, expected at least one");
+  TORCH_CHECK_VALUE(numbers.size() >= 2 && numbers.size() < pairs.relations.size(), path, ": ", numbers.size(),
+                    " relations of ", pairs.relations.size(), " pairs, expected at least 2 and fewer than pairs");
   pairs.pairs = at::tensor(features, at::kLong).view({-1, 2});
   return pairs;
 }
 
-CardSection GeometrySection(const CardSectionFlags& flags, const std::string& home, const OpenedScan& scan,
+CardSection GeometrySection(const FeaturePairs& pairs, const std::string& home, const OpenedScan& scan,
                             DictionaryCard* card) {
   const auto tensors = ReadSaeLens(DictionaryFolder(home, card->dictionary.name)).weights.tensors;
   const auto encoder = tensors.find("W_enc");
   const DictionaryGeometry geometry = MeasureGeometry(
       scan.dictionary.dictionary->DecoderDirections(), encoder == tensors.end() ? at::Tensor() : encoder->second.t(),
-      card->evaluation.densities.gt(0), flags.pairs.empty() ? FeaturePairs() : ReadPairs(flags.pairs));
+      card->evaluation.densities.gt(0), pairs, scan.dictionary.is_transcoder());
   const double* values = geometry.spectrum.data_ptr<double>();
   card->spectrum.assign(values, values + geometry.spectrum.numel());
   return {"geometry of the weights, of features that fire", geometry.figures};
@@ -140,7 +143,16 @@ void AddCardSectionOptions(CLI::App& verb, CardSectionFlags& flags) {
       ->check(CLI::ExistingFile);
 }
 
-void AddCardSections(const CardSectionFlags& flags, const EvaluationFlags& evaluation, DictionaryCard* card) {
+FeaturePairs PairsOf(const CardSectionFlags& flags, const std::string& home, const std::string& dictionary) {
+  if (flags.pairs.empty()) return {};
+  const LoadedDictionary opened = OpenDictionary(home, dictionary);
+  TORCH_CHECK_VALUE(!opened.info.is_crosscoder(), "--pairs: ", dictionary, " is a crosscoder over ",
+                    opened.info.hook_point, ", expected a dictionary that reads one hook point");
+  return ReadPairs(flags.pairs, opened.dictionary->feature_count());
+}
+
+void AddCardSections(const CardSectionFlags& flags, const EvaluationFlags& evaluation, const FeaturePairs& pairs,
+                     DictionaryCard* card) {
   if (!card->evaluation.sites.empty()) {
     card->sections.push_back({"probes, absorption and geometry", {}});
     card->sections.back().note = "not measured: they are of one hook point, and a crosscoder has several";
@@ -157,7 +169,7 @@ void AddCardSections(const CardSectionFlags& flags, const EvaluationFlags& evalu
     card->sections.push_back(ProbeSection(flags, evaluation, scan, *card, on_progress));
     card->sections.push_back(AbsorptionSection(flags, scan, *card, on_progress));
   }
-  card->sections.push_back(GeometrySection(flags, evaluation.home, scan, card));
+  card->sections.push_back(GeometrySection(pairs, evaluation.home, scan, card));
 }
 
 }  // namespace lifescope

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "server/command/evaluation_flags.h"
+#include "server/evaluation/dictionary_geometry.h"
 
 namespace lifescope {
 
@@ -19,7 +20,14 @@ struct CardSectionFlags {
 
 void AddCardSectionOptions(CLI::App& verb, CardSectionFlags& flags);
 
-// Adds them to the card of that evaluation. A section that the corpus has no labels, codes or persons for says so.
-void AddCardSections(const CardSectionFlags& flags, const EvaluationFlags& evaluation, DictionaryCard* card);
+// The pairs of --pairs, none without it: to be read before a long evaluation. Throws c10::ValueError naming the file
+// and what is wrong: a feature that the dictionary does not have, or fewer than two relations, or as many as pairs;
+// and naming a dictionary that is a crosscoder.
+FeaturePairs PairsOf(const CardSectionFlags& flags, const std::string& home, const std::string& dictionary);
+
+// Adds them to the card of that evaluation, with figures of these pairs. A section that the corpus has no labels, codes
+// or persons for says so.
+void AddCardSections(const CardSectionFlags& flags, const EvaluationFlags& evaluation, const FeaturePairs& pairs,
+                     DictionaryCard* card);
 
 }  // namespace lifescope

@@ -84,13 +84,16 @@ std::string Table(const std::vector<DictionaryCard>& cards) {
   return table;
 }
 
-// What the cells of the table leave unsaid: why one is "-", has no interval or needs care.
+// What the cells of the table leave unsaid: why one is "-", has no interval or needs care. One card for each row.
 std::string CellNotes(const std::vector<DictionaryCard>& cards) {
   std::string notes;
   for (const DictionaryCard& card : cards) {
+    const bool is_crosscoder = !card.evaluation.sites.empty();
+    const std::string row =
+        absl::StrCat(card.dictionary.name, is_crosscoder ? ", " : "", is_crosscoder ? card.hook_point : "");
     for (const char* metric : {"fvu", "loss_recovered_zero", "loss_recovered_mean"}) {
       const Measurement m = MetricOf(card, metric);
-      if (!m.note.empty()) absl::StrAppend(&notes, card.dictionary.name, ", ", metric, ": ", m.note, "\n");
+      if (!m.note.empty()) absl::StrAppend(&notes, row, ", ", metric, ": ", m.note, "\n");
     }
   }
   return notes;
@@ -158,7 +161,7 @@ void Compare(const CompareFlags& flags) {
       absl::StrCat(Table(by_hook_point),
                    absl::StrFormat("%d rows of %d persons, 95 %% intervals over persons; compare at like L0\n",
                                    evaluation.row_count, evaluation.person_count),
-                   CellNotes(cards), ThresholdNote(cards), Table(similarities, first), "\nwrote ", folder, " (",
+                   CellNotes(by_hook_point), ThresholdNote(cards), Table(similarities, first), "\nwrote ", folder, " (",
                    DurationText(stopwatch.Seconds()), ")\n");
   std::fputs(text.c_str(), stdout);
 }

@@ -106,9 +106,9 @@ std::vector<CardSection> SectionsOf(const DictionaryEvaluation& evaluation) {
   std::vector<CardSection> sections;
   const auto add_site = [&](const auto& figures, const std::string& hook_point) {
     const std::string at = hook_point.empty() ? "" : absl::StrCat(hook_point, ": ");
-    sections.push_back({absl::StrCat(at, "sparsity and reconstruction"), figures.reconstruction, hook_point});
+    sections.push_back({absl::StrCat(at, "sparsity and reconstruction"), figures.reconstruction, "", hook_point});
     if (!figures.downstream.empty()) {
-      sections.push_back({absl::StrCat(at, "masked-token prediction, in nats"), figures.downstream, hook_point});
+      sections.push_back({absl::StrCat(at, "masked-token prediction, in nats"), figures.downstream, "", hook_point});
     }
   };
   if (evaluation.sites.empty()) {
@@ -124,7 +124,7 @@ std::vector<CardSection> SectionsOf(const DictionaryEvaluation& evaluation) {
   }
   for (const SiteEvaluation& site : evaluation.sites) {
     add_site(site, site.name);
-    sections.push_back({absl::StrCat(site.name, ": as other libraries have it"), site.peers, site.name});
+    sections.push_back({absl::StrCat(site.name, ": as other libraries have it"), site.peers, "", site.name});
   }
   return sections;
 }

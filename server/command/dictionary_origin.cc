@@ -22,14 +22,14 @@ void WriteOrigin(const std::string& folder, const nlohmann::json& origin) {
 
 std::string KindOf(const std::string& folder, const std::string& architecture) {
   const std::string file = FileIn(folder);
-  if (!std::filesystem::exists(file)) return absl::StrCat("saelens/", architecture);
+  if (!std::filesystem::exists(file)) return absl::StrCat("import/saelens/", architecture);
   const nlohmann::json origin = nlohmann::json::parse(ReadFile(file), nullptr, /*allow_exceptions=*/false);
   const auto text = [&](const char* name) {
     const bool has = origin.is_object() && origin.contains(name) && origin[name].is_string();
     return has ? origin[name].get<std::string>() : "";
   };
   if (!text("method").empty()) return text("method");
-  if (!text("format").empty()) return absl::StrCat(text("format"), "/", architecture);
+  if (!text("format").empty()) return absl::StrCat("import/", text("format"), "/", architecture);
   v1::SaeRecipe recipe;
   const bool is_recipe = google::protobuf::TextFormat::ParseFromString(text("recipe"), &recipe) &&
                          recipe.dictionaries_size() == 1 && !recipe.dictionaries(0).base().empty();

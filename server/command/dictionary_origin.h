@@ -12,8 +12,8 @@ namespace lifescope {
 void WriteOrigin(const std::string& folder, const nlohmann::json& origin);
 
 // What dictionaries can be compared by: the published recipe ("dictionary_learning/topk"), the baseline's method
-// ("pca"), "<format>/<architecture>" of an import, and "saelens/<architecture>" without a training.json. Throws
-// c10::ValueError naming the file when it is not one.
+// ("pca"), "import/<format>/<architecture>" of an import, and "import/saelens/<architecture>" without a training.json.
+// Throws c10::ValueError naming the file when it is not one.
 std::string KindOf(const std::string& folder, const std::string& architecture);
 
 }  // namespace lifescope

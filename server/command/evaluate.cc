@@ -28,12 +28,13 @@ void Evaluate(const EvaluateFlags& flags) {
   const std::string folder = CardFolder(home, name);
   PrepareNewArtifact(folder);
   PrepareCompute(flags.evaluation.threads);
+  const FeaturePairs pairs = PairsOf(flags.sections, home, flags.dictionary);
   DictionaryCard card = EvaluateByName(flags.evaluation, flags.dictionary);
-  AddCardSections(flags.sections, flags.evaluation, &card);
+  AddCardSections(flags.sections, flags.evaluation, pairs, &card);
   WriteFolderAtomically(folder, [&](const std::string& partial) {
     WriteFileAtomically(partial + "/card.json", ToJson(card).dump(2) + "\n");
     WriteFileAtomically(partial + "/densities.svg", ToSvg(DensityPlot({card})));
-    WriteFileAtomically(partial + "/spectrum.svg", ToSvg(SpectrumPlot(card)));
+    if (!card.spectrum.empty()) WriteFileAtomically(partial + "/spectrum.svg", ToSvg(SpectrumPlot(card)));
   });
   const std::string text =
       absl::StrCat(ToText(card), "\nwrote ", folder, " (", DurationText(stopwatch.Seconds()), ")\n");
@@ -51,9 +52,9 @@ void AddEvaluateCommand(CLI::App& app) {
   AddCardSectionOptions(*verb, flags->sections);
   verb->footer(
       "Prints a card and writes it to <home>/cards/<name>: card.json, in which every figure has its definition,\n"
-      "densities.svg and spectrum.svg. Brackets are 95 % intervals over persons. `lifescoped metrics` lists the\n"
-      "definitions. Probes are of the labels of --by-labels, else of the corpus' traits. -: not defined, the note says "
-      "why.\n"
+      "densities.svg and, unless it is a crosscoder's, spectrum.svg. Brackets are 95 % intervals over persons.\n"
+      "`lifescoped metrics` lists the definitions. Probes are of the labels of --by-labels, else of the corpus'\n"
+      "traits. -: not defined, the note says why.\n"
       "Example:\n  lifescoped evaluate --home my-home --dictionary small-resid1 --corpus world --by category");
   verb->callback([flags] { Evaluate(*flags); });
 }

@@ -183,8 +183,10 @@ class SaeRun {
 
   std::string StopOf(size_t index) const {
     const SaeStop& stop = *session_->stop(index);
-    return absl::StrFormat("dictionary %s was stopped at step %d: its loss is not finite (the last that was: %g)",
-                           Dictionary(index).name(), stop.step, stop.last_finite_loss);
+    return absl::StrFormat(
+        "dictionary %s was stopped at step %d: its loss, a gradient or a weight is not finite (the last finite loss: "
+        "%g)",
+        Dictionary(index).name(), stop.step, stop.last_finite_loss);
   }
 
   void WriteDictionary(size_t index, double seconds) const {

@@ -62,11 +62,11 @@ at::Tensor GradientPursuitCodes(const at::Tensor& x, const at::Tensor& direction
   TORCH_CHECK_VALUE(k > 0 && k <= directions.size(0), "k is ", k, ", expected 1 to the number of directions, ",
                     directions.size(0));
   at::Tensor codes = at::zeros({x.size(0), directions.size(0)}, x.options());
-  const at::Tensor active = at::zeros_like(codes);
+  at::Tensor active = at::zeros_like(codes);
   for (int64_t i = 0; i < k; ++i) {
     const at::Tensor residual = at::addmm(x, codes, directions, 1, -1);
     const at::Tensor inner = residual.mm(directions.t());
-    active.scatter_(1, inner.argmax(1, true), 1);
+    active = active.scatter(1, inner.argmax(1, true), 1);
     const at::Tensor gradient = active * inner;
     const at::Tensor change = gradient.mm(directions);
     // A row without gradient stays as it is.

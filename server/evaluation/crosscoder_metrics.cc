@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <cmath>
 #include <limits>
 
 #include "server/dictionary/crosscoder_sites.h"
@@ -32,8 +33,9 @@ std::vector<Measurement> CrosscoderMetrics(const at::Tensor& directions, const s
                                            const std::vector<std::string>& names) {
   const at::Tensor relative = RelativeDecoderNorms(directions, widths);
   std::vector<Measurement> metrics;
+  const char* why_undefined = relative.size(0) == 0 ? "no feature fires" : "no feature is shared";
   const auto add = [&](const char* name, double value, const std::string& where) {
-    metrics.push_back({name, value, kNan, kNan, where});
+    metrics.push_back({name, value, kNan, kNan, std::isnan(value) ? where + ": " + why_undefined : where});
   };
   for (size_t site = 0; site < names.size(); ++site) {
     const at::Tensor here = relative.select(1, static_cast<int64_t>(site));

@@ -18,8 +18,8 @@ namespace lifescope {
 at::Tensor RelativeDecoderNorms(const at::Tensor& directions, const std::vector<int64_t>& widths);
 
 // relative_decoder_norm and exclusive_feature_share of every site, shared_feature_share and shared_decoder_cosine of
-// every two that follow each other, over these features; `names` of the sites stand in the notes. No intervals. Norms
-// at different sites can be compared only where their activations are of one scale.
+// every two that follow each other, over these features; `names` of the sites stand in the notes, and why a value is
+// NaN. No intervals. Norms at different sites can be compared only where their activations are of one scale.
 std::vector<Measurement> CrosscoderMetrics(const at::Tensor& directions, const std::vector<int64_t>& widths,
                                            const std::vector<std::string>& names);
 

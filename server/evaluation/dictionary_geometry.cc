@@ -22,14 +22,17 @@ Measurement Figure(const char* name, double value, const char* why_undefined) {
 double Mean(const at::Tensor& values) { return values.numel() == 0 ? kNan : values.mean().item<double>(); }
 
 // encoder_decoder_cosine and max_encoder_cosine.
-std::vector<Measurement> EncoderFigures(const at::Tensor& decoder, const at::Tensor& encoder, const at::Tensor& alive) {
+std::vector<Measurement> EncoderFigures(const at::Tensor& decoder, const at::Tensor& encoder, const at::Tensor& alive,
+                                        bool is_transcoder) {
   constexpr const char *kPaired = "encoder_decoder_cosine", *kWithin = "max_encoder_cosine";
   if (!encoder.defined()) {
     const char* why = "it has no encoder matrix";
     return {Figure(kPaired, kNan, why), Figure(kWithin, kNan, why)};
   }
-  Measurement paired = Figure(kPaired, kNan, "it writes vectors of another width than it reads");
-  if (encoder.size(1) == decoder.size(1)) {
+  Measurement paired = Figure(kPaired, kNan,
+                              is_transcoder ? "a transcoder, which writes another place than it reads"
+                                            : "it writes vectors of another width than it reads");
+  if (!is_transcoder && encoder.size(1) == decoder.size(1)) {
     paired = Figure(kPaired, alive.numel() == 0 ? kNan : Mean(PairedCosines(encoder, decoder).index_select(0, alive)),
                     kNothingFires);
   }
@@ -39,7 +42,7 @@ std::vector<Measurement> EncoderFigures(const at::Tensor& decoder, const at::Ten
 }  // namespace
 
 DictionaryGeometry MeasureGeometry(const at::Tensor& decoder, const at::Tensor& encoder, const at::Tensor& fires,
-                                   const FeaturePairs& pairs) {
+                                   const FeaturePairs& pairs, bool is_transcoder) {
   TORCH_CHECK_VALUE(
       decoder.dim() == 2 && fires.dim() == 1 && fires.size(0) == decoder.size(0) && fires.scalar_type() == at::kBool,
       "fires: ", fires.scalar_type(), " ", fires.sizes(), ", expected BOOL [features] of directions ", decoder.sizes());
@@ -47,7 +50,7 @@ DictionaryGeometry MeasureGeometry(const at::Tensor& decoder, const at::Tensor& 
                     "encoder: ", encoder.sizes(), ", expected a row for each of ", decoder.size(0), " features");
   const at::Tensor alive = fires.nonzero().squeeze(1), directions = decoder.to(at::kCPU).index_select(0, alive);
   DictionaryGeometry geometry;
-  geometry.figures = EncoderFigures(decoder, encoder, alive);
+  geometry.figures = EncoderFigures(decoder, encoder, alive, is_transcoder);
   geometry.figures.push_back(
       Figure("capacity", alive.numel() == 0 ? kNan : Mean(Capacities(directions)), kNothingFires));
   geometry.spectrum = alive.numel() == 0 ? at::zeros({decoder.size(1)}, at::kDouble) : CovarianceSpectrum(directions);

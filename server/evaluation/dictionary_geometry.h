@@ -27,9 +27,9 @@ struct DictionaryGeometry {
 };
 
 // `decoder` [features, width]; `encoder` [features, width that is read], undefined where the dictionary searches;
-// `fires` BOOL [features]. Throws c10::ValueError when shapes do not fit, a pair names no feature, or as
-// DiscriminantCoordinates of the relations.
+// `fires` BOOL [features]. A transcoder has no encoder_decoder_cosine, whatever its widths. Throws c10::ValueError when
+// shapes do not fit, a pair names no feature, or as DiscriminantCoordinates of the relations.
 DictionaryGeometry MeasureGeometry(const at::Tensor& decoder, const at::Tensor& encoder, const at::Tensor& fires,
-                                   const FeaturePairs& pairs = {});
+                                   const FeaturePairs& pairs = {}, bool is_transcoder = false);
 
 }  // namespace lifescope

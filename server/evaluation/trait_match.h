@@ -31,9 +31,10 @@ struct TraitMatchOptions {
 // The best feature of one trait value. Feature and threshold are chosen on the validation split, every figure is
 // measured on the test split. Tokens: positions of events ([SEP] included), not the prefix.
 struct TraitMatch {
-  std::string trait;    // "event.illness_active", "person.sector"; a label: its name
-  std::string value;    // "yes"; a boolean: "false", "true"
-  int64_t feature = 0;  // kNoFeature (concept_coverage.h): none is ever on with the trait; all that follows is then 0
+  std::string trait;  // "event.illness_active", "person.sector"; a label: its name
+  std::string value;  // "yes"; a boolean: "false", "true"
+  // kNoFeature (concept_coverage.h): none is ever on with the trait; f1, precision and recall are then 0.
+  int64_t feature = 0;
   // Activation above which the feature counts as on: one of {0, .1, ..., .9} x its maximum over the validation tokens.
   // NaN without a feature.
   double threshold = 0;

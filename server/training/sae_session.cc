@@ -108,11 +108,13 @@ std::vector<std::optional<SaeStep>> SaeSession::Step() {
     if (running.stop) continue;
     try {
       SaeStep step = running.trainer.Step(RowsOf(running, rows));
-      step.resampled_feature_count += Resample(running, rows);
       running.last_loss = step.loss;
+      step.resampled_feature_count += Resample(running, rows);
       steps[i] = std::move(step);
     } catch (const DivergedError&) {
       running.stop = SaeStop{step_, running.last_loss};
+    } catch (const c10::ValueError& error) {
+      TORCH_CHECK_VALUE(false, "dictionary ", running.plan.name, ": ", error.msg());
     }
   }
   return steps;

@@ -34,7 +34,7 @@ struct SaeSessionOptions {
 
 // Where a dictionary was given up, because its training diverged.
 struct SaeStop {
-  int64_t step = 0;             // the first that could not be made, from 1
+  int64_t step = 0;             // the first that could not be made, or be resampled after, from 1
   double last_finite_loss = 0;  // NaN when there was none
 };
 
@@ -45,8 +45,9 @@ class SaeSession {
   SaeSession(std::shared_ptr<ActivationSource> source, std::vector<SaePlan> plans, const SaeSessionOptions& options);
 
   // One step of every dictionary on the same rows; one result per plan. A dictionary whose training diverges
-  // (DivergedError) is stopped for good, with its weights as they were before; it has no result from then on, and the
-  // others learn as they would without it.
+  // (DivergedError) is stopped for good, with its weights as they were before, or as they are where they cannot be
+  // resampled; it has no result from then on, and the others learn as they would without it. Other c10::ValueErrors of
+  // a dictionary name it.
   std::vector<std::optional<SaeStep>> Step();
   int64_t step_count() const { return step_; }
   const std::optional<SaeStop>& stop(size_t plan) const { return running_[plan].stop; }

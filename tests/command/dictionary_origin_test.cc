@@ -18,9 +18,10 @@ std::string KindWith(const nlohmann::json& origin) {
 
 TEST(KindOf, IsTheRecipeTheMethodOrTheFormat) {
   EXPECT_EQ(KindWith({{"recipe", "steps: 9 dictionaries { name: \"a\" base: \"sparsify/topk\" }"}}), "sparsify/topk");
+  EXPECT_EQ(KindWith({{"format", "sparsify"}}), "import/sparsify/topk") << "not what the recipe of that name trained";
   EXPECT_EQ(KindWith({{"method", "pca"}, {"settings", {{"k", 4}}}}), "pca");
-  EXPECT_EQ(KindWith({{"format", "openai"}}), "openai/topk");
-  EXPECT_EQ(KindOf(TemporaryFolder(), "gated"), "saelens/gated") << "no training.json";
+  EXPECT_EQ(KindWith({{"format", "openai"}}), "import/openai/topk");
+  EXPECT_EQ(KindOf(TemporaryFolder(), "gated"), "import/saelens/gated") << "no training.json";
 }
 
 TEST(KindOf, NamesAFileThatSaysNothing) {

@@ -9,6 +9,8 @@
 #include <algorithm>
 #include <functional>
 #include <set>
+#include <utility>
+#include <vector>
 
 #include "tests/dictionary/random_tensors.h"
 
@@ -151,6 +153,22 @@ TEST(PublishedRecipes, ExponentsFallWithinTheTraining) {
     EXPECT_EQ(updates[10], 1) << name;
     EXPECT_EQ(updates[29], 9) << name;
     EXPECT_EQ(updates[30], 10) << name;
+  }
+}
+
+TEST(PublishedRecipes, ExponentsThatCannotFallAreRefused) {
+  for (const std::string name : {"dictionary_learning/p_anneal", "dictionary_learning/gated_anneal"}) {
+    const TrainingShape shape = ShapeOf(name, 40);
+    const auto error = [&](double start, double end) {
+      return ErrorOf([&] { MakeTraining(name, shape, {{"anneal_start", start}, {"anneal_end", end}}); });
+    };
+    EXPECT_EQ(error(0, 40), "none") << name;
+    EXPECT_THAT(error(20, 19), testing::HasSubstr("anneal_start is 20 and anneal_end 19, expected 0 <= anneal_start < "
+                                                  "anneal_end <= steps, 40"))
+        << name;
+    for (const auto& [start, end] : std::vector<std::pair<double, double>>{{20, 20}, {-1, 20}, {20, 41}}) {
+      EXPECT_THAT(error(start, end), testing::HasSubstr("expected 0 <= anneal_start")) << name << start << " " << end;
+    }
   }
 }
 

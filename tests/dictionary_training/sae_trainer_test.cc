@@ -234,6 +234,35 @@ TEST(SaeTrainer, Bfloat16WantsFloat32AndAnEncoder) {
   EXPECT_THROW(SaeTrainer(std::make_shared<CodebookObjective>(codebook), options), c10::ValueError);
 }
 
+TEST(SaeTrainer, Bfloat16IsRefusedWhereEncoderAndDecoderAreTied) {
+  ReluRecipe recipe = OpenAiReluTied(24, 60);
+  const auto objective = std::make_shared<ReluObjective>(recipe.objective);
+  EXPECT_NO_THROW(SaeTrainer(objective, recipe.loop));
+  recipe.loop.matmul = Matmul::kBfloat16;
+  try {
+    SaeTrainer trainer(objective, recipe.loop);
+    FAIL() << "expected an error";
+  } catch (const c10::ValueError& error) {
+    EXPECT_THAT(error.what(), testing::HasSubstr("its encoder is the decoder as well and would be rounded"));
+  }
+}
+
+TEST(SaeTrainer, ResamplingWhatIsNotFiniteIsADivergence) {
+  const ReluRecipe recipe = BrickenStandard(6, 8);
+  SaeTrainer trainer(std::make_shared<ReluObjective>(recipe.objective), recipe.loop);
+  const at::Tensor rows = RandomTensors(6).Normal({8, 6}, at::kFloat);
+  auto all_dead = trainer.State();
+  all_dead.at(std::string("state.") + kSinceFired).fill_(recipe.loop.resampling->dead_after + 1);
+  auto overflown = all_dead;
+  overflown[kDecoder] = overflown.at(kDecoder).clone();
+  overflown.at(kDecoder)[2].fill_(std::numeric_limits<float>::infinity());
+  trainer.Restore(overflown);
+  EXPECT_THROW(trainer.Resample({rows, rows}), DivergedError);
+  trainer.Restore(all_dead);
+  EXPECT_THROW(trainer.Resample({rows, rows * std::numeric_limits<float>::infinity()}), DivergedError);
+  EXPECT_EQ(trainer.Resample({rows, rows}), 8);
+}
+
 TEST(SaeTrainer, OptionsOutOfRangeAreRefused) {
   const auto refused = [](void (*change)(SaeTrainerOptions&)) {
     TopKRecipe recipe = SmallRecipe();

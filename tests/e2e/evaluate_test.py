@@ -93,6 +93,18 @@ class EvaluateTest(unittest.TestCase):
         self.assertTrue((folder / "spectrum.svg").read_text().startswith("<svg"))
         self.assertNotRegex(shown, r"\bnan\b")
 
+    def test_pairs_that_are_none_are_refused(self):
+        pairs = self.home / "pairs.csv"
+        for rows, message in (("a,0,1\na,2,-3\nb,4,5\n", "line 3: '-3', expected the number of a feature, 0 to "),
+                              ("a,0,1\na,2,3\n", "1 relations of 2 pairs, expected at least 2"),
+                              ("a,0,1\nb,2,3\n", "2 relations of 2 pairs, expected at least 2 and fewer")):
+            pairs.write_text("relation,first,second\n" + rows)
+            done = self.run_verb("evaluate", "--dictionary", "demo-sae", "--corpus", "demo", *FEW, "--name", "bad-pairs", "--pairs",
+                                 pairs)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(message, done.stderr)
+            self.assertFalse((self.home / "cards/bad-pairs").exists())
+
     def test_one_person_gives_no_interval(self):
         done = self.run_verb("evaluate", "--dictionary", "demo-sae", "--corpus", "demo", "--max-persons", 1, "--name", "one-person",
                              "--concept-rows", 0)

@@ -100,7 +100,8 @@ class TrainSaeTest(unittest.TestCase):
         self.killed(2)
         done = self.run_family("--resume")
         self.assertEqual(done.returncode, 1)
-        message = r"dictionary relu was stopped at step (\d+): its loss is not finite \(the last that was: (\S+)\)"
+        message = (r"dictionary relu was stopped at step (\d+): its loss, a gradient or a weight is not finite "
+                   r"\(the last finite loss: (\S+)\)")
         step, last = re.search(message, done.stderr).groups()
         self.assertNotIn("the others go on", done.stderr, "it was stopped before the kill")
         self.assertFalse(self.dictionary("relu").exists())
@@ -181,11 +182,16 @@ class TrainSaeTest(unittest.TestCase):
         across = next(section for section in sections if section["title"] == "across hook points")["metrics"]
         norms = [m["value"] for m in across if m["name"] == "relative_decoder_norm"]
         self.assertAlmostEqual(sum(norms), 1)
+        self.assertFalse((self.home / "cards/crosscoder-demo-validation/spectrum.svg").exists(), "it has no spectrum")
+        pairs = self.home / "pairs.csv"
+        pairs.write_text("relation,first,second\na,0,1\na,2,3\nb,4,5\n")
+        with self.assertRaisesRegex(AssertionError, "--pairs: crosscoder is a crosscoder over blocks.0"):
+            self.judge("evaluate", "--dictionary", "crosscoder", "--name", "refused", "--pairs", pairs)
 
         said = self.judge("compare", "--dictionaries", "topk,transcoder,crosscoder", "--name", "all")
-        self.assertRegex(said, r"transcoder +topk transcoder +blocks.1.hook_resid_mid > blocks.1.hook_mlp_out +48")
-        self.assertRegex(said, r"crosscoder +standard crosscoder +blocks.0.hook_resid_post +48 .*\n"
-                               r"crosscoder +standard crosscoder +blocks.1.hook_resid_post +48 ")
+        self.assertRegex(said, r"transcoder +sparsify/skip_transcoder +blocks.1.hook_resid_mid > blocks.1.hook_mlp_out +48")
+        self.assertRegex(said, r"crosscoder +model_diff/crosscoder +blocks.0.hook_resid_post +48 .*\n"
+                               r"crosscoder +model_diff/crosscoder +blocks.1.hook_resid_post +48 ")
         self.judge("compare", "--dictionaries", "topk,transcoder", "--name", "matched", "--match-l0", 3)
         with self.assertRaisesRegex(AssertionError, "--match-l0: crosscoder is a crosscoder over blocks.0"):
             self.judge("compare", "--dictionaries", "topk,crosscoder", "--name", "refused", "--match-l0", 3)

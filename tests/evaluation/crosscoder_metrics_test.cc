@@ -44,6 +44,18 @@ TEST(CrosscoderMetrics, HookPointsOfUnlikeWidthHaveNoCosine) {
   EXPECT_EQ(values.count("shared_decoder_cosine a and b"), 0u);
 }
 
+TEST(CrosscoderMetrics, SayWhyAFigureIsNotDefined) {
+  const auto alone = Values(kDirections.narrow(0, 0, 1), {2, 2});
+  EXPECT_EQ(alone.at("shared_feature_share a and b"), 0);
+  EXPECT_TRUE(std::isnan(alone.at("shared_decoder_cosine a and b: no feature is shared")));
+  const auto nothing = Values(kDirections.narrow(0, 4, 1), {2, 2});
+  ASSERT_EQ(nothing.size(), 6u);
+  for (const auto& [name, value] : nothing) {
+    EXPECT_TRUE(std::isnan(value)) << name;
+    EXPECT_NE(name.find(": no feature fires"), std::string::npos) << name;
+  }
+}
+
 TEST(CrosscoderMetrics, RelativeNormsAddUpToOne) {
   const at::Tensor relative = RelativeDecoderNorms(at::randn({7, 9}), {2, 3, 4});
   EXPECT_TRUE(at::allclose(relative.sum(1), at::ones({7}, at::kDouble)));

@@ -65,6 +65,9 @@ TEST(MeasureGeometry, SaysWhyAFigureIsNotDefined) {
   EXPECT_EQ(reason(decoder, none, "encoder_decoder_cosine"), "no feature fires");
   EXPECT_EQ(reason(decoder, Fires({1, 0, 0}), "spectrum_slope"),
             "the directions that fire differ in fewer than two dimensions");
+  const auto transcoder = Figures(MeasureGeometry(decoder, decoder, all, {}, /*is_transcoder=*/true));
+  EXPECT_TRUE(std::isnan(transcoder.at("encoder_decoder_cosine").value)) << "though its widths are equal";
+  EXPECT_EQ(transcoder.at("encoder_decoder_cosine").note, "a transcoder, which writes another place than it reads");
 }
 
 // Two relations, each a step in a dimension of its own, under a distractor that is far larger.

@@ -28,6 +28,9 @@ void TakeDead(const TrainingShape& shape, SettingsReader& settings, DeadRule& de
 void TakeAnnealing(const TrainingShape& shape, SettingsReader& settings, PAnnealing& annealing) {
   if (!settings.Take("anneal_start", annealing.start)) annealing.start = std::min(annealing.start, shape.steps / 4);
   if (!settings.Take("anneal_end", annealing.end)) annealing.end = std::min(annealing.end, shape.steps * 3 / 4);
+  TORCH_CHECK_VALUE(0 <= annealing.start && annealing.start < annealing.end && annealing.end <= shape.steps,
+                    "anneal_start is ", annealing.start, " and anneal_end ", annealing.end,
+                    ", expected 0 <= anneal_start < anneal_end <= steps, ", shape.steps);
   settings.Take("penalty_exponent_end", annealing.last_p);
   annealing.updates = std::min(annealing.updates, annealing.end - annealing.start + 1);
 }

@@ -28,15 +28,17 @@ const at::Tensor& TensorOfState(const std::map<std::string, at::Tensor>& state, 
   return found->second;
 }
 
-void CheckIsFinite(const Evaluation& evaluation, int64_t step) {
-  const auto check = [&](const std::string& what, double value) {
-    if (std::isfinite(value)) return;
-    throw DivergedError({__func__, __FILE__, static_cast<uint32_t>(__LINE__)},
-                        c10::str("step ", step, ": ", what, " is ", value, ", expected a finite number"));
-  };
-  check("the loss", evaluation.loss);
+// `value` is finite where all is that `what` stands for.
+void CheckIsFinite(int64_t step, const std::string& what, double value) {
+  if (std::isfinite(value)) return;
+  throw DivergedError({__func__, __FILE__, static_cast<uint32_t>(__LINE__)},
+                      c10::str("step ", step, ": ", what, " is ", value, ", expected a finite number"));
+}
+
+void CheckIsFinite(int64_t step, const Evaluation& evaluation) {
+  CheckIsFinite(step, "the loss", evaluation.loss);
   for (const auto& [name, gradient] : evaluation.gradients) {
-    check("the summed gradient of " + name, gradient.sum().item<double>());
+    CheckIsFinite(step, c10::str("the summed gradient of ", name), gradient.sum().item<double>());
   }
 }
 
@@ -74,6 +76,8 @@ SaeTrainer::SaeTrainer(std::shared_ptr<const Objective> objective, const SaeTrai
                       ", expected Float");
     TORCH_CHECK_VALUE(parameters_.count(kEncoder) > 0, "matmul is bfloat16: the objective has no parameter '", kEncoder,
                       "', expected matmul float32");
+    TORCH_CHECK_VALUE(parameters_.count(kDecoder) > 0, "matmul is bfloat16: the objective has no parameter '", kDecoder,
+                      "', its encoder is the decoder as well and would be rounded; expected matmul float32");
   }
   if (!options_.resampling) return;
   CheckResampling(*options_.resampling);
@@ -111,7 +115,7 @@ SaeStep SaeTrainer::Step(const TrainingRows& given) {
   Parameters operands = parameters;
   if (options_.matmul != Matmul::kFull) operands[kEncoder] = Operand(options_.matmul, operands[kEncoder]);
   Evaluation evaluation = objective_->Evaluate(operands, state_, rows, context);
-  CheckIsFinite(evaluation, step_);
+  CheckIsFinite(step_, evaluation);
   parameters_ = std::move(parameters);
   state_ = std::move(evaluation.next_state);
   Update(std::move(evaluation.gradients));
@@ -136,7 +140,11 @@ int64_t SaeTrainer::Resample(const TrainingRows& given) {
   const Resampling& resampling = *options_.resampling;
   const at::Tensor dead = (state_.at(kSinceFired) > resampling.dead_after).nonzero().select(1, 0);
   if (dead.numel() == 0) return 0;
-  const auto dictionary = MakeDictionary(objective_->Export(parameters_, state_), options_.dtype, rows.input.device());
+  const DictionaryWeights exported = objective_->Export(parameters_, state_);
+  for (const auto& [name, tensor] : exported.tensors) {
+    CheckIsFinite(step_, c10::str("before resampling, the sum of ", name), tensor.sum(at::kDouble).item<double>());
+  }
+  const auto dictionary = MakeDictionary(exported, options_.dtype, rows.input.device());
   constexpr int64_t kRowsAtOnce = 1024;
   std::vector<at::Tensor> squared_errors;
   for (int64_t row = 0; row < rows.input.size(0); row += kRowsAtOnce) {
@@ -146,6 +154,7 @@ int64_t SaeTrainer::Resample(const TrainingRows& given) {
     squared_errors.push_back(error.square().sum(1));
   }
   const at::Tensor weights = ResamplingWeights(resampling.rule, at::cat(squared_errors));
+  CheckIsFinite(step_, "before resampling, the sum of the rows' errors", weights.sum().item<double>());
   const at::Tensor drawn = DrawRows(weights, dead.numel(), options_.seed, step_);
   RestartFeatures(resampling.rule, dead, rows.input.index_select(0, drawn), parameters_, adam_);
   return drawn.numel();

@@ -35,8 +35,8 @@ struct SaeTrainerOptions {
   // Needs kEncoder, kEncoderBias and kDecoder among the parameters, and an objective that counts firing.
   std::optional<Resampling> resampling;
   // Of the encoder's product, the one product of whole matrices in a step. kBfloat16 wants dtype kFloat and kEncoder
-  // among the parameters: the step is that of the rounded encoder, while parameters, moments and all other sums are
-  // float32.
+  // and kDecoder among the parameters (where they are tied the decoder would be rounded too): the step is that of the
+  // rounded encoder, while parameters, moments and all other sums are float32.
   Matmul matmul = Matmul::kFull;
   uint64_t seed = 0;
   at::ScalarType dtype = at::kFloat;
@@ -52,7 +52,7 @@ struct SaeStep {
   int64_t resampled_feature_count = 0;  // after the update
 };
 
-// A training that cannot go on: the loss of a step, or a gradient, is not finite.
+// A training that cannot go on: the loss of a step, a gradient, or what resampling needs is not finite.
 class DivergedError : public c10::ValueError {
  public:
   using ValueError::ValueError;
@@ -66,13 +66,13 @@ class SaeTrainer {
   SaeTrainer(std::shared_ptr<const Objective> objective, const SaeTrainerOptions& options);
 
   // One optimiser step. Throws, and changes nothing: c10::ValueError when a shape is wrong, DivergedError when the loss
-  // or a gradient is not finite.
+  // or a gradient is not finite. After its update it may throw as Resample does.
   SaeStep Step(const TrainingRows& rows);
   int64_t step_count() const { return step_; }
 
   // Lets the features that are dead begin anew at badly reconstructed rows of these, and returns how many did; Step
-  // does so with its own rows where Resampling says so. Throws c10::ValueError, and changes nothing, without the option
-  // or for a wrong shape.
+  // does so with its own rows where Resampling says so. Throws, and changes nothing: c10::ValueError without the option
+  // or for a wrong shape, DivergedError when a weight or the error of a row is not finite.
   int64_t Resample(const TrainingRows& candidates);
   // Whether Resample is to be called now, after a step, with Resampling::rows rows or as many as there are.
   bool WantsResampling() const;
