@@ -32,6 +32,7 @@ absl::Status PrintCircuit(Session& session, const v1::FindCircuitRequest& reques
                           const v1::FindCircuitResponse& response);
 absl::Status PrintConcept(Session& session, const v1::TestConceptRequest& request,
                           const v1::TestConceptResponse& response);
+absl::Status PrintSweep(Session& session, const v1::SweepRequest& request, const v1::SweepResponse& response, int top);
 absl::Status PrintRun(Session& session, const v1::RunRequest& request, const v1::RunResponse& response);
 
 // The examples of a feature, each with its text where the server gave it.

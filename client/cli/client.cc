@@ -147,14 +147,14 @@ bool Client::ServerAnswered(const grpc::ClientContext& context, const grpc::Stat
   return connected || !may_be_local;
 }
 
-absl::Status Client::Perform(const std::string& what, const Attempt& attempt) {
-  const absl::Time deadline = absl::Now() + options_.timeout;
-  const Progress progress(terminal_, what);
+absl::Status Client::Perform(const std::string& what, absl::Duration timeout, const Attempt& attempt) {
+  const absl::Time deadline = absl::Now() + timeout;
+  Progress progress(terminal_, what);
   for (int attempts = 1;; ++attempts) {
     grpc::ClientContext context;
     context.set_deadline(absl::ToChronoTime(deadline));
     context.AddMetadata("lifescope-principal", PrintableAscii(options_.principal));
-    const grpc::Status status = attempt(context);
+    const grpc::Status status = attempt(context, progress);
     const bool answered = ServerAnswered(context, status);
     if (status.ok()) return absl::OkStatus();
     const std::optional<absl::Duration> wait = RetryAfter(status, context, attempts);
@@ -171,8 +171,9 @@ absl::StatusOr<Response> Client::Call(const std::string& what, Stub& stub,
                                       grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
                                       const Request& request) {
   Response response;
-  const absl::Status status =
-      Perform(what, [&](grpc::ClientContext& context) { return (stub.*method)(&context, request, &response); });
+  const absl::Status status = Perform(what, options_.timeout, [&](grpc::ClientContext& context, Progress&) {
+    return (stub.*method)(&context, request, &response);
+  });
   if (!status.ok()) return status;
   return response;
 }
@@ -231,6 +232,30 @@ absl::StatusOr<v1::FindCircuitResponse> Client::FindCircuit(const v1::FindCircui
 }
 absl::StatusOr<v1::TestConceptResponse> Client::TestConcept(const v1::TestConceptRequest& request) {
   return Call("testing the concept", *analyses_, &v1::AnalysisService::Stub::TestConcept, request);
+}
+absl::StatusOr<v1::SweepResponse> Client::Sweep(const v1::SweepRequest& request,
+                                                const std::function<void(const v1::SweepPart&)>& on_part) {
+  v1::SweepResponse response;
+  const auto attempt = [&](grpc::ClientContext& context, Progress& progress) {
+    const std::unique_ptr<grpc::ClientReader<v1::SweepPart>> reader = analyses_->Sweep(&context, request);
+    int64_t total = 0, done = 0;
+    v1::SweepPart part;
+    while (reader->Read(&part)) {
+      if (part.has_header()) total = part.header().cell_count() - request.first_cell();
+      done += part.cells().cells_size();
+      progress.Count(done, total);
+      if (part.has_response()) response = part.response();
+      on_part(part);
+    }
+    return reader->Finish();
+  };
+  const absl::Status status = Perform("sweeping", std::max(options_.timeout, absl::Hours(24 * 7)), attempt);
+  if (!status.ok()) return status;
+  if (response.run_id().empty()) return absl::DataLossError("the sweep ended without its last part");
+  return response;
+}
+absl::StatusOr<v1::AlignDocumentsResponse> Client::AlignDocuments(const v1::AlignDocumentsRequest& request) {
+  return Call("aligning", *analyses_, &v1::AnalysisService::Stub::AlignDocuments, request);
 }
 absl::StatusOr<v1::ListRunsResponse> Client::ListRuns(const v1::ListRunsRequest& request) {
   return Call("listing runs", *runs_, &v1::RunService::Stub::ListRuns, request);

@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "client/cli/progress.h"
 #include "client/cli/terminal.h"
 #include "lifescope/v1/analysis_service.grpc.pb.h"
 #include "lifescope/v1/catalog_service.grpc.pb.h"
@@ -64,13 +65,18 @@ class Client {
   absl::StatusOr<v1::AttributeResponse> Attribute(const v1::AttributeRequest& request);
   absl::StatusOr<v1::FindCircuitResponse> FindCircuit(const v1::FindCircuitRequest& request);
   absl::StatusOr<v1::TestConceptResponse> TestConcept(const v1::TestConceptRequest& request);
+  // `on_part` gets the header and the cells as they come; after a retry they come again, from the header on. Waits as
+  // long as it takes.
+  absl::StatusOr<v1::SweepResponse> Sweep(const v1::SweepRequest& request,
+                                          const std::function<void(const v1::SweepPart&)>& on_part);
+  absl::StatusOr<v1::AlignDocumentsResponse> AlignDocuments(const v1::AlignDocumentsRequest& request);
 
   absl::StatusOr<v1::ListRunsResponse> ListRuns(const v1::ListRunsRequest& request);
   absl::StatusOr<v1::GetRunResponse> GetRun(const v1::GetRunRequest& request);
 
  private:
-  using Attempt = std::function<grpc::Status(grpc::ClientContext&)>;
-  absl::Status Perform(const std::string& what, const Attempt& attempt);
+  using Attempt = std::function<grpc::Status(grpc::ClientContext&, Progress&)>;
+  absl::Status Perform(const std::string& what, absl::Duration timeout, const Attempt& attempt);
   bool ServerAnswered(const grpc::ClientContext& context, const grpc::Status& status);
   template <typename Response, typename Stub, typename Request>
   absl::StatusOr<Response> Call(const std::string& what, Stub& stub,

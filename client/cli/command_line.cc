@@ -61,6 +61,8 @@ void AddVerbs(CLI::App& app, Action& action) {
   AddEncode(app, action);
   AddAblate(app, action);
   AddPatch(app, action);
+  AddSweep(app, action);
+  AddAlign(app, action);
   AddAttribute(app, action);
   AddCircuit(app, action);
   AddConcept(app, action);

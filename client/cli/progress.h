@@ -1,6 +1,8 @@
 // A line on stderr while the server is at work.
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <string>
 #include <thread>
 
@@ -18,10 +20,15 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
+  // What has come of what will: the line says so and guesses the time that is left.
+  void Count(int64_t done, int64_t total);
+
  private:
   void Draw(const std::string& what);
 
   Terminal& terminal_;
+  std::atomic<int64_t> counted_{0};
+  std::atomic<int64_t> total_{0};
   absl::Notification done_;
   std::thread drawer_;
 };

@@ -60,6 +60,8 @@ std::string DescribeKind(v1::RunKind kind) {
       return "circuit";
     case v1::RUN_KIND_TEST_CONCEPT:
       return "concept";
+    case v1::RUN_KIND_SWEEP:
+      return "sweep";
     default:
       return absl::StrCat("kind ", kind);
   }

@@ -29,10 +29,11 @@ void Define(CLI::App& verb, RunsOptions& options) {
                                                                   {"attribute", v1::RUN_KIND_ATTRIBUTE},
                                                                   {"circuit", v1::RUN_KIND_FIND_CIRCUIT},
                                                                   {"concept", v1::RUN_KIND_TEST_CONCEPT},
+                                                                  {"sweep", v1::RUN_KIND_SWEEP},
                                                                   {"run", v1::RUN_KIND_RUN}};
   verb.add_option("--kind", options.kind, "Only runs of this kind")
       ->transform(CLI::CheckedTransformer(kinds))
-      ->option_text("encode|ablate|patch|attribute|circuit|concept|run");
+      ->option_text("encode|ablate|patch|attribute|circuit|concept|sweep|run");
   verb.add_option("--count", options.count, "Runs to list, newest first")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
@@ -112,6 +113,8 @@ absl::Status ShowRun(const RunsOptions& options, Session& session) {
       return PrintCircuit(session, found->find_circuit(), found->find_circuit_response());
     case v1::GetRunResponse::kTestConceptResponse:
       return PrintConcept(session, found->test_concept(), found->test_concept_response());
+    case v1::GetRunResponse::kSweepResponse:
+      return PrintSweep(session, found->sweep(), found->sweep_response(), view.top);
     case v1::GetRunResponse::kRunResponse:
       return PrintRun(session, found->run(), found->run_response());
     case v1::GetRunResponse::RESPONSE_NOT_SET:

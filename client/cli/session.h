@@ -46,6 +46,8 @@ void AddPatch(CLI::App& app, Action& action);
 void AddAttribute(CLI::App& app, Action& action);
 void AddCircuit(CLI::App& app, Action& action);
 void AddConcept(CLI::App& app, Action& action);
+void AddSweep(CLI::App& app, Action& action);
+void AddAlign(CLI::App& app, Action& action);
 void AddFeatures(CLI::App& app, Action& action);
 void AddFeature(CLI::App& app, Action& action);
 void AddTop(CLI::App& app, Action& action);

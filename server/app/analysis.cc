@@ -8,9 +8,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "server/app/constructor.h"
 #include "server/app/convert.h"
+#include "server/app/planned_metric.h"
 #include "server/app/status_macros.h"
 #include "server/evaluation/concept_activation.h"
 #include "server/intervention/attribution/attribution.h"
@@ -22,8 +22,8 @@ namespace {
 
 constexpr int32_t kMaxSteps = 1000, kMaxChecked = 1000, kMaxListed = 10000, kMaxNodes = 500, kMaxRandom = 1000;
 
-// Order of the reads of a planned analysis.
-constexpr size_t kMetricRead = 0, kFirstPlaceRead = 1;
+// Reads of a planned analysis after its metric.
+constexpr size_t kFirstPlaceRead = 1;
 
 absl::Status CheckAtMost(int32_t value, int32_t least, int32_t most, const std::string& field) {
   if (least <= value && value <= most) return absl::OkStatus();
@@ -38,34 +38,6 @@ absl::Status CheckLives(int count, const std::string& field) {
 
 int64_t OrDefault(int32_t value, int64_t fallback) { return value == 0 ? fallback : value; }
 
-v1::Read& AddReadOf(int32_t first, int32_t count, v1::Run& run) {
-  v1::Read& read = *run.add_reads();
-  for (int32_t d = first; d < first + count; ++d) read.add_documents(d);
-  return read;
-}
-
-// The metric of documents first .. first + count, as a read.
-absl::Status AddMetric(const v1::Metric& metric, int32_t first, int32_t count, v1::Run& run) {
-  v1::Read& read = AddReadOf(first, count, run);
-  switch (metric.kind_case()) {
-    case v1::Metric::kLogitDifference:
-      read.mutable_logit_difference()->set_token_a(metric.logit_difference().token_a());
-      read.mutable_logit_difference()->set_token_b(metric.logit_difference().token_b());
-      read.mutable_positions()->add_indices(metric.logit_difference().position());
-      return absl::OkStatus();
-    case v1::Metric::kLogProbability:
-      read.mutable_log_probability()->set_token(metric.log_probability().token());
-      read.mutable_positions()->add_indices(metric.log_probability().position());
-      return absl::OkStatus();
-    case v1::Metric::kClassProbability:
-      read.mutable_class_probability()->set_head(metric.class_probability().head());
-      return absl::OkStatus();
-    case v1::Metric::KIND_NOT_SET:
-      break;
-  }
-  return InvalidField("metric.kind", "not set, expected logit_difference, log_probability or class_probability");
-}
-
 // Documents of the baseline after those that are there.
 void AddBaseline(const v1::Baseline& baseline, v1::Run& run) {
   if (baseline.has_document()) *run.add_documents() = baseline.document();
@@ -75,10 +47,7 @@ void AddBaseline(const v1::Baseline& baseline, v1::Run& run) {
 RunPaths Paths(std::vector<RunPaths::Rule> places) {
   RunPaths paths;
   paths.rules = std::move(places);
-  for (const char* kind : {"logit_difference", "log_probability", "class_probability"}) {
-    paths.rules.push_back({std::regex(absl::StrCat("run\\.reads\\[0\\]\\.", kind)), absl::StrCat("metric.", kind)});
-  }
-  paths.rules.push_back({std::regex("run\\.reads\\[0\\]\\.positions\\.indices\\[0\\]"), "metric.position"});
+  AddMetricPaths(paths);
   paths.rules.push_back({std::regex("run\\."), ""});
   return paths;
 }
@@ -92,32 +61,6 @@ std::vector<RunPaths::Rule> DocumentRules(const v1::Baseline& baseline) {
                      absl::StrCat("baseline.mean.documents[", i, "]")});
   }
   return rules;
-}
-
-int64_t IndexOfName(const std::string& name, const std::vector<std::string>& names, const std::string& field) {
-  if (name.empty() && names.size() == 1) return 0;
-  const auto found = std::find(names.begin(), names.end(), name);
-  TORCH_CHECK_VALUE(found != names.end(), field, ": '", name, "', expected one of ", absl::StrJoin(names, ", "));
-  return found - names.begin();
-}
-
-lifescope::Metric PlannedMetric(const v1::Metric& message, const Plan& plan) {
-  const ReadKind& kind = plan.run.reads.at(kMetricRead).kind;
-  if (const auto* read = std::get_if<lifescope::LogitDifferenceRead>(&kind)) {
-    return lifescope::LogitDifferenceMetric{message.logit_difference().position(), read->token_a, read->token_b};
-  }
-  if (const auto* read = std::get_if<lifescope::LogProbabilityRead>(&kind)) {
-    return lifescope::LogProbabilityMetric{message.log_probability().position(), read->token};
-  }
-  const RunHead& head = plan.run.heads.at(std::get<lifescope::ClassProbabilityRead>(kind).head);
-  std::vector<std::string> targets;
-  const std::vector<PredictedTarget>& described = head.head->description().targets;
-  for (const PredictedTarget& target : described) targets.push_back(target.name);
-  const int64_t target = IndexOfName(message.class_probability().target(), targets, "metric.class_probability.target");
-  return lifescope::ClassProbabilityMetric{
-      head, target,
-      IndexOfName(message.class_probability().class_name(), described[static_cast<size_t>(target)].classes,
-                  "metric.class_probability.class_name")};
 }
 
 lifescope::Baseline PlannedBaseline(const v1::Baseline& message, const Plan& plan) {
@@ -241,7 +184,7 @@ absl::Status Construct(const v1::AttributeRequest& request, ConstructedRun& cons
     v1::Read& read = AddReadOf(0, 1, run);
     read.mutable_activation()->set_hook_point(request.activation().hook_point());
     read.mutable_positions()->add_indices(0);
-    rules.push_back({std::regex("run\\.reads\\[1\\]"), "activation"});
+    rules.push_back({std::regex("run\\.reads\\[1\\]\\.activation"), "activation"});
   } else if (request.has_features()) {
     AddDictionary(request.features().dictionary(), run);
     rules.push_back({std::regex("run\\.reads\\[1\\]\\.features"), "features"});
@@ -407,6 +350,7 @@ void Analyse(const v1::TestConceptRequest& request, const Plan& plan, const Tran
   ConceptActivationOptions asked;
   asked.random_count = OrDefault(request.random_count(), asked.random_count);
   asked.seed = request.seed();
+  asked.cancelled = options.cancelled;
   const ConceptActivation found =
       MeasureConceptActivation(rows.slice(0, 0, positives), rows.slice(0, positives), at::stack(gradients), asked);
   response.set_accuracy(found.accuracy);

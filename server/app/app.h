@@ -81,6 +81,10 @@ class App {
   absl::Status Attribute(const v1::AttributeRequest& request, CallContext& call, v1::AttributeResponse& response);
   absl::Status FindCircuit(const v1::FindCircuitRequest& request, CallContext& call, v1::FindCircuitResponse& response);
   absl::Status TestConcept(const v1::TestConceptRequest& request, CallContext& call, v1::TestConceptResponse& response);
+  // `write` sends a part; false ends the sweep with CANCELLED.
+  absl::Status Sweep(const v1::SweepRequest& request, CallContext& call,
+                     const std::function<bool(const v1::SweepPart& part)>& write);
+  absl::Status AlignDocuments(const v1::AlignDocumentsRequest& request, v1::AlignDocumentsResponse& response);
 
   // CatalogService.
   absl::Status ListModels(const v1::ListModelsRequest& request, v1::ListModelsResponse& response);
@@ -114,9 +118,18 @@ class App {
   // Runs `work` on the compute pool; waits for it, for the deadline or for the caller to go away. In the latter two
   // cases it returns at once, and `work`, which must own all that it uses, is told through `cancelled`.
   absl::Status OnPool(CallContext& call, std::function<absl::Status(const std::function<bool()>& cancelled)> work);
+  // As OnPool, but waits and tries again while the queue is full.
+  absl::Status OnPoolPatiently(CallContext& call,
+                               const std::function<absl::Status(const std::function<bool()>& cancelled)>& work);
+  absl::Status ComputeSweep(const v1::SweepRequest& request, CallContext& call,
+                            const std::function<bool(const v1::SweepPart& part)>& write, RunRecord& record);
   // The life of every call that runs: the stored answer of the same request id, or plan, execute, shape, store.
   template <typename Request, typename Response>
   absl::Status Answer(const Request& request, CallContext& call, Response& response);
+  // Fills the record of a call that is stored, a message with a `request_id`, whose result is that of an earlier call
+  // of the same id, or empty. Codes as FindAnswer, and INVALID_ARGUMENT.
+  absl::Status StartRecord(const google::protobuf::Message& request, v1::RunKind kind, const CallContext& call,
+                           RunRecord& record);
   // Stores an answered call. OK also when another thread of the same request id was first: then `record.result` is its
   // answer.
   absl::Status StoreAnswer(RunRecord& record);

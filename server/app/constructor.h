@@ -6,6 +6,7 @@
 #include "absl/status/status.h"
 #include "lifescope/v1/analysis_service.pb.h"
 #include "lifescope/v1/run_service.pb.h"
+#include "server/app/app.h"
 #include "server/app/field_path.h"
 #include "server/app/plan.h"
 #include "server/intervention/engine.h"
@@ -20,6 +21,11 @@ struct ConstructedRun {
   // Of AblateFeatures: changed tokens reported per position.
   int32_t top_tokens = 0;
 };
+
+// Names resolved and everything checked that can be before compute. Codes as PlanRun; INVALID_ARGUMENT for a run that
+// is larger than the options allow or reads more than `max_read_bytes`.
+absl::Status MakeCheckedPlan(const v1::Run& run, const Registry& registry, const AppOptions& options,
+                             int64_t max_read_bytes, Plan& plan);
 
 v1::RunKind KindOf(const v1::RunRequest& request);
 v1::RunKind KindOf(const v1::EncodeRequest& request);

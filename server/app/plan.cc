@@ -295,4 +295,13 @@ absl::StatusOr<Plan> PlanRun(const v1::Run& run, const Registry& registry, const
   return plan;
 }
 
+std::shared_ptr<const Transformer> TakeTransformer(Plan& plan) {
+  if (!plan.float64) return plan.model->transformer;
+  for (size_t i = 0; i < plan.dictionaries.size(); ++i) {
+    plan.run.dictionaries[i].dictionary = plan.dictionaries[i]->audit_dictionary();
+  }
+  for (size_t i = 0; i < plan.heads.size(); ++i) plan.run.heads[i].head = plan.heads[i]->audit_head();
+  return plan.model->audit_transformer();
+}
+
 }  // namespace lifescope

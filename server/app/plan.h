@@ -2,6 +2,7 @@
 // documents found or laid out, tokens as ids.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -27,5 +28,9 @@ struct Plan {
 // NOT_FOUND for a name of model, dictionary, head, corpus or person, FAILED_PRECONDITION when a dictionary or a head
 // does not fit the model. `field` is the path of `run` in the request.
 absl::StatusOr<Plan> PlanRun(const v1::Run& run, const Registry& registry, const std::string& field = "run");
+
+// The model that the plan runs on. A float64 run is the audit path: it gets the float64 copies of all artefacts, which
+// are made now. On a compute thread.
+std::shared_ptr<const Transformer> TakeTransformer(Plan& plan);
 
 }  // namespace lifescope

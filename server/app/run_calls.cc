@@ -51,27 +51,19 @@ struct Work {
   double duration_ms = 0;
 };
 
-// The audit path: the same run with the float64 copies of the artefacts.
-void UseAuditArtifacts(Plan& plan, std::shared_ptr<const Transformer>& transformer) {
-  transformer = plan.model->audit_transformer();
-  for (size_t i = 0; i < plan.dictionaries.size(); ++i) {
-    plan.run.dictionaries[i].dictionary = plan.dictionaries[i]->audit_dictionary();
-  }
-  for (size_t i = 0; i < plan.heads.size(); ++i) plan.run.heads[i].head = plan.heads[i]->audit_head();
-}
-
 template <typename Request>
 concept IsAnalysis = std::is_same_v<Request, v1::AttributeRequest> || std::is_same_v<Request, v1::FindCircuitRequest> ||
     std::is_same_v<Request, v1::TestConceptRequest>;
 
 template <typename Request, typename Response>
 absl::Status Compute(Work<Request, Response>& work, const std::function<bool()>& cancelled) {
-  std::shared_ptr<const Transformer> transformer = work.plan.model->transformer;
-  if (work.plan.float64) UseAuditArtifacts(work.plan, transformer);
+  const std::shared_ptr<const Transformer> transformer = TakeTransformer(work.plan);
   const absl::Time start = absl::Now();
   ExecuteOptions options;
   options.cancelled = cancelled;
   if constexpr (IsAnalysis<Request>) {
+    // It may execute no run that would check this.
+    ValidateRun(work.plan.run, *transformer);
     Analyse(work.request, work.plan, *transformer, options, work.response);
     work.duration_ms = absl::ToDoubleMilliseconds(absl::Now() - start);
   } else {
@@ -82,9 +74,10 @@ absl::Status Compute(Work<Request, Response>& work, const std::function<bool()>&
   return absl::OkStatus();
 }
 
-// Names resolved and everything checked that can be before compute.
-absl::Status MakePlan(const v1::Run& run, const Registry& registry, const AppOptions& options, int64_t max_read_bytes,
-                      Plan& plan) {
+}  // namespace
+
+absl::Status MakeCheckedPlan(const v1::Run& run, const Registry& registry, const AppOptions& options,
+                             int64_t max_read_bytes, Plan& plan) {
   RETURN_IF_ERROR(CheckRunSize(run, options));
   ASSIGN_OR_RETURN(plan, PlanRun(run, registry));
   return CatchEngineErrors([&]() -> absl::Status {
@@ -96,8 +89,6 @@ absl::Status MakePlan(const v1::Run& run, const Registry& registry, const AppOpt
                                                   "; read fewer positions, tokens or documents"));
   });
 }
-
-}  // namespace
 
 absl::Status App::OnPool(CallContext& call, std::function<absl::Status(const std::function<bool()>& cancelled)> work) {
   RETURN_IF_ERROR(CheckCallerWaits(call));
@@ -153,19 +144,11 @@ v1::Provenance App::MakeProvenance(const Plan& plan, const CallContext& call, do
 
 template <typename Request, typename Response>
 absl::Status App::Answer(const Request& request, CallContext& call, Response& response) {
-  RETURN_IF_ERROR(CheckPlainText("request_id", request.request_id()));
-  RETURN_IF_ERROR(CheckNoUnknownFields(request));
   RunRecord record;
-  record.principal = call.principal;
-  record.request_id = request.request_id();
-  record.kind = KindOf(request);
-  record.request = DeterministicBytes(request);
-  record.request_sha256 = Sha256(record.request);
-  if (record.request_id.empty()) {
-    record.request_id = NewUuid();
-  } else if (absl::Status found = FindAnswer(record); !absl::IsNotFound(found)) {
-    if (found.ok()) response.ParseFromString(record.result);
-    return found;
+  RETURN_IF_ERROR(StartRecord(request, KindOf(request), call, record));
+  if (!record.result.empty()) {
+    response.ParseFromString(record.result);
+    return absl::OkStatus();
   }
 
   auto work = std::make_shared<Work<Request, Response>>();
@@ -175,7 +158,7 @@ absl::Status App::Answer(const Request& request, CallContext& call, Response& re
   // What a Run reads is its answer; the others read more than they say.
   const int64_t max_read_bytes = record.kind == v1::RUN_KIND_RUN ? options_.max_message_bytes : options_.max_read_bytes;
   RETURN_IF_ERROR(
-      RenamePaths(MakePlan(work->constructed.run, *registry_, options_, max_read_bytes, work->plan), paths));
+      RenamePaths(MakeCheckedPlan(work->constructed.run, *registry_, options_, max_read_bytes, work->plan), paths));
   const auto compute = [work](const std::function<bool()>& cancelled) { return Compute(*work, cancelled); };
   RETURN_IF_ERROR(RenamePaths(OnPool(call, compute), paths));
   RETURN_IF_ERROR(CheckCallerWaits(call));

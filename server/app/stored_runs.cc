@@ -8,6 +8,8 @@
 #include "server/app/identity.h"
 #include "server/app/page.h"
 #include "server/app/status_macros.h"
+#include "server/app/unknown_fields.h"
+#include "server/artifact/artifact.h"
 
 namespace lifescope {
 namespace {
@@ -48,6 +50,8 @@ absl::Status RestoreByKind(const RunRecord& record, v1::GetRunResponse& response
       return Restore(record, response.mutable_find_circuit(), response.mutable_find_circuit_response());
     case v1::RUN_KIND_TEST_CONCEPT:
       return Restore(record, response.mutable_test_concept(), response.mutable_test_concept_response());
+    case v1::RUN_KIND_SWEEP:
+      return Restore(record, response.mutable_sweep(), response.mutable_sweep_response());
     default:
       return absl::DataLossError(absl::StrCat("run '", record.run_id, "' is of unknown kind ", record.kind));
   }
@@ -66,6 +70,24 @@ RunSummaryRecord SummaryOf(const RunRecord& record) {
 }
 
 }  // namespace
+
+absl::Status App::StartRecord(const google::protobuf::Message& request, v1::RunKind kind, const CallContext& call,
+                              RunRecord& record) {
+  RETURN_IF_ERROR(CheckNoUnknownFields(request));
+  record.principal = call.principal;
+  record.kind = kind;
+  record.request = DeterministicBytes(request);
+  record.request_sha256 = Sha256(record.request);
+  const google::protobuf::FieldDescriptor* id = request.GetDescriptor()->FindFieldByName("request_id");
+  record.request_id = request.GetReflection()->GetString(request, id);
+  RETURN_IF_ERROR(CheckPlainText("request_id", record.request_id));
+  if (record.request_id.empty()) {
+    record.request_id = NewUuid();
+    return absl::OkStatus();
+  }
+  const absl::Status found = FindAnswer(record);
+  return absl::IsNotFound(found) ? absl::OkStatus() : found;
+}
 
 absl::Status App::FindAnswer(RunRecord& record) {
   ASSIGN_OR_RETURN(RunRecord stored, store_->FindRunByRequest(record.principal, record.request_id));

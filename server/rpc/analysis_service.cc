@@ -24,6 +24,17 @@ class AnalysisServiceImpl final : public v1::AnalysisService::Service {
     return Handle("AnalysisService.TestConcept", context,
                   [&](CallContext& call) { return app_.TestConcept(*request, call, *response); });
   }
+  grpc::Status Sweep(grpc::ServerContext* context, const v1::SweepRequest* request,
+                     grpc::ServerWriter<v1::SweepPart>* writer) override {
+    return Handle("AnalysisService.Sweep", context, [&](CallContext& call) {
+      return app_.Sweep(*request, call, [writer](const v1::SweepPart& part) { return writer->Write(part); });
+    });
+  }
+  grpc::Status AlignDocuments(grpc::ServerContext* context, const v1::AlignDocumentsRequest* request,
+                              v1::AlignDocumentsResponse* response) override {
+    return Handle("AnalysisService.AlignDocuments", context,
+                  [&](CallContext&) { return app_.AlignDocuments(*request, *response); });
+  }
 
  private:
   App& app_;

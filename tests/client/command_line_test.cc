@@ -229,6 +229,57 @@ TEST_F(CommandLineTest, ConceptPrintsTheScoreAndItsChance) {
   EXPECT_EQ(server_.test_concept.negative_size(), 5);
 }
 
+TEST_F(CommandLineTest, SweepDrawsTheTableAndListsTheLargest) {
+  EXPECT_EQ(Print({"sweep", "--clean-person", "17", "--corrupted-person", "21", "--metric-at", "5", "--tokens",
+                   "POS_3,POS_4", "--top", "2"}),
+            "logit(POS_3) - logit(POS_4) at position 5  person 17 patched into person 21\n"
+            "  clean 2.00, corrupted -2.00\n"
+            "\n"
+            "  blocks.0.hook_resid_post  ·▁▁\n"
+            "  blocks.1.hook_resid_post  ▁▁█\n"
+            "\n"
+            "  where                              metric  effect  p  q\n"
+            "  blocks.1.hook_resid_post  event 2    1.50    0.88\n"
+            "  blocks.1.hook_resid_post  event 1   -1.60    0.10\n"
+            "\n"
+            "run 5b0c6d0c-5b7a-4a8e-9d3b-2f6f0a1c9d11  ·  12.3 ms on cpu\n");
+}
+
+TEST_F(CommandLineTest, ABrokenSweepGoesOnWhereItBroke) {
+  const std::string file = testing::TempDir() + "/sweep.csv", plot = testing::TempDir() + "/sweep.svg";
+  std::remove(file.c_str());
+  const std::vector<std::string> command = {"sweep", "--clean-person", "17", "--metric-at", "5", "--token",
+                                            "POS_3", "--save",         file, "--plot",      plot};
+  server_.sweep_breaks_after = 4;
+  EXPECT_EQ(Invoke(command, server_.address()).exit_code, kExitRefused);
+  server_.sweep_breaks_after = -1;
+  EXPECT_THAT(Print(command), HasSubstr("blocks.1.hook_resid_post  event 2"));
+  EXPECT_EQ(server_.sweep.first_cell(), 4);
+  std::ifstream saved(file);
+  std::string line;
+  int lines = 0;
+  while (std::getline(saved, line)) ++lines;
+  EXPECT_EQ(lines, 8) << "the request, names and six cells";
+  std::ifstream drawn(plot);
+  const std::string svg((std::istreambuf_iterator<char>(drawn)), std::istreambuf_iterator<char>());
+  EXPECT_THAT(svg, AllOf(HasSubstr("<svg"), HasSubstr("blocks.1.hook_resid_post, event 2: ")));
+  // Another question may not go on with these cells.
+  std::vector<std::string> other = command;
+  other[6] = "POS_4";
+  const Outcome refused = Invoke(other, server_.address());
+  EXPECT_EQ(refused.exit_code, kExitUsage);
+  EXPECT_THAT(refused.err, HasSubstr("has the cells of another sweep"));
+}
+
+TEST_F(CommandLineTest, AlignPrintsPartnersAndWhoHasNone) {
+  EXPECT_EQ(Print({"align", "--person", "17", "--donor-person", "21", "--align", "date"}),
+            "person 17 and person 21  2 positions have a partner\n"
+            "  position  its partner\n"
+            "         0            2\n"
+            "         4            6\n"
+            "  only in person 17: 3\n");
+}
+
 TEST_F(CommandLineTest, TopMarksWhereTheFeatureFires) {
   EXPECT_EQ(Print({"top", "40", "--count", "2"}),
             "feature 40: where it fires most  of 2,000 persons\n"

@@ -327,6 +327,48 @@ grpc::Status FakeServer::TestConcept(Context* context, const v1::TestConceptRequ
   return Admit(*context, "TestConcept");
 }
 
+// Two layers by three events; layer 1, event 2 is the answer.
+grpc::Status FakeServer::Sweep(Context* context, const v1::SweepRequest* request,
+                               grpc::ServerWriter<v1::SweepPart>* writer) {
+  sweep = *request;
+  v1::SweepPart part;
+  v1::SweepResponse response;
+  v1::SweepHeader& header = *response.mutable_header();
+  for (const int layer : {0, 1}) header.add_rows(absl::StrCat("blocks.", layer, ".hook_resid_post"));
+  for (const int event : {0, 1, 2}) header.add_columns(absl::StrCat("event ", event));
+  header.set_cell_count(6);
+  header.set_metric_clean(2);
+  header.set_metric_corrupted(-2);
+  *part.mutable_header() = header;
+  writer->Write(part);
+  for (int i = static_cast<int>(request->first_cell()); i < 6; ++i) {
+    if (i == sweep_breaks_after) return grpc::Status(grpc::StatusCode::INTERNAL, "the cable was cut");
+    v1::SweepCell& cell = *response.add_cells();
+    cell.set_row(i / 3);
+    cell.set_column(i % 3);
+    cell.set_metric(i == 5 ? 1.5 : -2 + 0.1 * i);
+    cell.set_normalized((cell.metric() + 2) / 4);
+    *part.mutable_cells() = v1::SweepCells();
+    *part.mutable_cells()->add_cells() = cell;
+    writer->Write(part);
+  }
+  response.set_run_id(kRunId);
+  FillProvenance(*response.mutable_provenance());
+  *part.mutable_response() = response;
+  writer->Write(part);
+  return Admit(*context, "Sweep");
+}
+
+grpc::Status FakeServer::AlignDocuments(Context* context, const v1::AlignDocumentsRequest*,
+                                        v1::AlignDocumentsResponse* response) {
+  for (const int position : {0, 4}) {
+    response->add_base_positions(position);
+    response->add_donor_positions(position + 2);
+  }
+  response->add_base_only(3);
+  return Admit(*context, "AlignDocuments");
+}
+
 grpc::Status FakeServer::ListRuns(Context* context, const v1::ListRunsRequest*, v1::ListRunsResponse* response) {
   v1::RunSummary* summary = response->add_runs();
   summary->set_run_id(kRunId);

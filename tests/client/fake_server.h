@@ -52,6 +52,9 @@ class FakeServer : v1::CatalogService::Service,
   v1::AttributeRequest attribute;
   v1::FindCircuitRequest find_circuit;
   v1::TestConceptRequest test_concept;
+  v1::SweepRequest sweep;
+  // A sweep breaks off after so many cells; -1: never.
+  int sweep_breaks_after = -1;
   v1::RunRequest run;
   v1::ListTopExamplesRequest top;
 
@@ -77,6 +80,8 @@ class FakeServer : v1::CatalogService::Service,
   grpc::Status Attribute(Context*, const v1::AttributeRequest*, v1::AttributeResponse*) override;
   grpc::Status FindCircuit(Context*, const v1::FindCircuitRequest*, v1::FindCircuitResponse*) override;
   grpc::Status TestConcept(Context*, const v1::TestConceptRequest*, v1::TestConceptResponse*) override;
+  grpc::Status Sweep(Context*, const v1::SweepRequest*, grpc::ServerWriter<v1::SweepPart>*) override;
+  grpc::Status AlignDocuments(Context*, const v1::AlignDocumentsRequest*, v1::AlignDocumentsResponse*) override;
   grpc::Status ListRuns(Context*, const v1::ListRunsRequest*, v1::ListRunsResponse*) override;
   grpc::Status GetRun(Context*, const v1::GetRunRequest*, v1::GetRunResponse*) override;
 
