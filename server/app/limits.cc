@@ -2,6 +2,7 @@
 
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "server/app/field_path.h"
@@ -13,22 +14,41 @@ namespace {
 // Values of a read per position, or per document where it is not taken at positions.
 struct ValuesPerRow {
   const Plan& plan;
+  int64_t document;  // of which a value is read
+
   int64_t operator()(const lifescope::ActivationRead& read) const {
     return WidthAt(read.hook_point, plan.model->transformer->hyperparameters());
   }
-  int64_t operator()(const lifescope::MlmLogitsRead& read) const {
-    return read.tokens.empty() ? plan.model->vocabulary->size() : static_cast<int64_t>(read.tokens.size());
+  int64_t operator()(const lifescope::MlmLogitsRead& read) const { return TokenCount(read.tokens); }
+  int64_t operator()(const lifescope::LogitLensRead& read) const { return TokenCount(read.tokens); }
+  int64_t operator()(const lifescope::LogitDifferenceRead&) const { return 1; }
+  int64_t operator()(const lifescope::LogProbabilityRead&) const { return 1; }
+  int64_t operator()(const lifescope::KlToCleanRead&) const { return 1; }
+  int64_t operator()(const lifescope::CrossEntropyRead& read) const {
+    return static_cast<int64_t>(read.targets.size());
   }
   int64_t operator()(const lifescope::SopLogitsRead&) const { return 3; }
   int64_t operator()(const lifescope::ClassProbabilityRead& read) const {
     const ClassifierHead& head = *plan.run.heads[read.head].head;
     return head.target_count() * head.class_count();
   }
+  // Embeddings, the layers' components and edits; logit, bias and gap.
+  int64_t operator()(const lifescope::DirectLogitRead& read) const {
+    const Hyperparameters& h = plan.model->transformer->hyperparameters();
+    const bool by_head = read.components == lifescope::DirectLogitRead::Components::kHeads;
+    return 4 + h.n_encoders * ((by_head ? h.n_heads + 1 : 1) + 1) + 1 + 3;
+  }
+  // The last is padding's.
+  int64_t operator()(const lifescope::AttentionRead&) const { return plan.run.documents[document].length() + 1; }
+  int64_t operator()(const lifescope::ShiftRead&) const { return 2; }
+  int64_t operator()(const lifescope::ReconstructionErrorRead&) const { return 1; }
   // Position and row offset.
   int64_t operator()(const lifescope::FeatureRead&) const { return 4; }
-  template <typename Scalar>
-  int64_t operator()(const Scalar&) const {
-    return 1;
+  int64_t operator()(const lifescope::FeatureChangeRead&) const { return 4; }
+
+ private:
+  int64_t TokenCount(const std::vector<int32_t>& tokens) const {
+    return tokens.empty() ? plan.model->vocabulary->size() : static_cast<int64_t>(tokens.size());
   }
 };
 
@@ -40,7 +60,7 @@ int64_t ReadBytes(const Plan& plan, size_t index, int64_t document) {
                             Element("", "documents", document))
                .size();
   }
-  return rows * std::visit(ValuesPerRow{plan}, read.kind) * (plan.float64 ? 8 : 4);
+  return rows * std::visit(ValuesPerRow{plan, document}, read.kind) * (plan.float64 ? 8 : 4);
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 
 #include "server/corpus/random.h"
 #include "server/evaluation/logistic_regression.h"
+#include "server/intervention/engine.h"
 
 namespace lifescope {
 namespace {
@@ -21,8 +22,10 @@ void CheckRows(const char* name, const at::Tensor& rows, int64_t width, int64_t 
 
 at::Tensor Direction(const LogisticModel& model) { return model.weights / model.weights.norm().clamp_min(1e-300); }
 
-double SignCount(const at::Tensor& gradients, const at::Tensor& direction) {
-  return at::mv(gradients, direction).gt(0).to(at::kDouble).mean().item<double>();
+// Share of the positive ones among those that are not 0.
+double SignCount(const at::Tensor& derivatives) {
+  const auto up = derivatives.gt(0).sum().item<int64_t>(), down = derivatives.lt(0).sum().item<int64_t>();
+  return up + down == 0 ? 0.5 : static_cast<double>(up) / static_cast<double>(up + down);
 }
 
 // Rows 0 .. count in random order, every second one to `second`.
@@ -54,18 +57,23 @@ ConceptActivation MeasureConceptActivation(const at::Tensor& positive, const at:
   const Halves without = Split(negative.to(at::kCPU, at::kDouble), random);
   const at::Tensor g = gradients.to(at::kCPU, at::kDouble);
   const at::Tensor train = at::cat({with.first, without.first});
-  at::Tensor labels = Labels(with.first.size(0), without.first.size(0));
+  const at::Tensor labels = Labels(with.first.size(0), without.first.size(0));
 
   ConceptActivation result;
-  const LogisticModel separator = FitLogisticRegression(train, labels, options.c);
+  const auto fit = [&](const at::Tensor& of) {
+    if (options.cancelled && options.cancelled()) throw Cancelled();
+    return FitLogisticRegression(train, of, options.c);
+  };
+  const LogisticModel separator = fit(labels);
   result.direction = Direction(separator);
   const at::Tensor held = Labels(with.second.size(0), without.second.size(0));
   result.accuracy =
       separator.Predict(at::cat({with.second, without.second})).eq(held).to(at::kDouble).mean().item<double>();
-  result.sign_count = SignCount(g, result.direction);
-  const at::Tensor derivative = at::mv(g, result.direction);
-  const double all = derivative.abs().sum().item<double>();
-  result.magnitude = all > 0 ? derivative.clamp_min(0).sum().item<double>() / all : 0;
+  const at::Tensor derivatives = at::mv(g, result.direction);
+  const double all = derivatives.abs().sum().item<double>();
+  TORCH_CHECK_VALUE(all != 0, "the metric does not depend on the activation at the chosen positions");
+  result.sign_count = SignCount(derivatives);
+  result.magnitude = derivatives.clamp_min(0).sum().item<double>() / all;
 
   int64_t as_far = 1;
   for (int64_t i = 0; i < options.random_count; ++i) {
@@ -73,7 +81,7 @@ ConceptActivation MeasureConceptActivation(const at::Tensor& positive, const at:
     std::iota(order.begin(), order.end(), 0);
     random.Shuffle(order);
     const at::Tensor shuffled = labels.index_select(0, at::tensor(order, at::kLong));
-    const double score = SignCount(g, Direction(FitLogisticRegression(train, shuffled, options.c)));
+    const double score = SignCount(at::mv(g, Direction(fit(shuffled))));
     as_far += std::abs(score - 0.5) >= std::abs(result.sign_count - 0.5) ? 1 : 0;
     result.random_sign_counts.push_back(score);
   }

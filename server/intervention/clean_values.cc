@@ -52,6 +52,20 @@ void CleanValues::Want(int64_t document, const HookPoint& point, int64_t interve
   kept.rows.emplace_back();
 }
 
+int64_t CleanValues::WantedBytes(const Hyperparameters& hyperparameters, int64_t element_size) const {
+  int64_t values = 0;
+  for (const auto& [run, kept] : kept_) {
+    const int64_t length = run_.documents[run.second].length();
+    for (const HookPoint& point : kept.points) {
+      values += (IsOnePerDocument(point) ? 1 : length) * WidthAt(point, hyperparameters);
+    }
+  }
+  for (size_t d = 0; d < wants_final_.size(); ++d) {
+    if (wants_final_[d]) values += run_.documents[d].length() * hyperparameters.hidden_size;
+  }
+  return values * element_size;
+}
+
 void CleanValues::PutRows(int64_t document, const HookPoint& point, at::Tensor rows, int64_t intervention) {
   Kept& kept = kept_.at({intervention, document});
   kept.rows[std::find(kept.points.begin(), kept.points.end(), point) - kept.points.begin()] = std::move(rows);

@@ -29,6 +29,8 @@ class CleanValues {
   bool Wants(int64_t document, const HookPoint& point, int64_t intervention = -1) const;
   // Adds one, before the document runs.
   void Want(int64_t document, const HookPoint& point, int64_t intervention = -1);
+  // What all wanted values take together, with values of `element_size` bytes.
+  int64_t WantedBytes(const Hyperparameters& hyperparameters, int64_t element_size) const;
   // Whether the document's final residual stream is wanted.
   bool WantsFinal(int64_t document) const { return wants_final_[document]; }
 

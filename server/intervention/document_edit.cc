@@ -3,6 +3,7 @@
 #include <c10/util/Exception.h>
 
 #include <algorithm>
+#include <iterator>
 #include <limits>
 #include <map>
 #include <numeric>
@@ -29,6 +30,7 @@ class VariantMaker {
     std::iota(variant_.slot.begin(), variant_.slot.end(), 0);
     variant_.original.resize(original.token.size());
     std::iota(variant_.original.begin(), variant_.original.end(), 0);
+    for (size_t row = 0; row < original.event.size(); ++row) segment_of_[original.event[row]] = original.segment[row];
   }
 
   void Apply(const DeleteEvent& change, const std::string& field) {
@@ -99,11 +101,11 @@ class VariantMaker {
 
   // Every event after this one takes the segment of the event before it.
   void PassSegmentsOn(int32_t event) {
+    for (auto later = segment_of_.rbegin(); later->first > event; ++later) later->second = std::next(later)->second;
+    segment_of_.erase(event);
     Document& document = variant_.document;
-    std::map<int32_t, int32_t> segment_of;
-    for (size_t row = 0; row < document.event.size(); ++row) segment_of[document.event[row]] = document.segment[row];
     for (size_t row = 0; row < document.event.size(); ++row) {
-      if (document.event[row] > event) document.segment[row] = std::prev(segment_of.find(document.event[row]))->second;
+      if (document.event[row] > event) document.segment[row] = segment_of_.at(document.event[row]);
     }
   }
 
@@ -118,6 +120,8 @@ class VariantMaker {
 
   const Document& original_;
   const std::string name_;
+  // Of every event that is not deleted: a padded one keeps its place in the cycle.
+  std::map<int32_t, int32_t> segment_of_;
   DocumentVariant variant_;
 };
 

@@ -48,6 +48,7 @@ class Execution {
     for (const ForwardRow& row : edited_rows) {
       for (const HookPoint& point : FrozenPointsOf(row)) clean_.Want(row.document, point);
     }
+    CheckKeptBytes();
     ShareCleanLayers(edited_rows);
     const std::vector<ForwardRow> clean_rows = PlaceCleanRows();
     total_ = static_cast<int64_t>(clean_rows.size() + edited_rows.size());
@@ -100,6 +101,13 @@ class Execution {
     const Intervention& intervention = run_.interventions[row.intervention];
     const int64_t n_encoders = model_.hyperparameters().n_encoders;
     return FrozenPoints(intervention.scope, CleanLayers(run_, intervention, row.document, n_encoders), LayersFor(row));
+  }
+
+  void CheckKeptBytes() const {
+    const int64_t bytes =
+        clean_.WantedBytes(model_.hyperparameters(), static_cast<int64_t>(at::elementSize(model_.dtype())));
+    TORCH_CHECK_VALUE(bytes <= options_.kept_bytes, "interventions: their edits and scopes, and the reads, take ",
+                      bytes, " bytes of values from other runs, expected at most ", options_.kept_bytes);
   }
 
   int64_t DepthOf(const ForwardRow& row) const { return row.intervention < 0 ? -1 : depths_[row.intervention]; }
@@ -238,7 +246,7 @@ class Execution {
 
   // What happens to an edited row's activations, in order.
   std::vector<PlacedChange> ChangesOf(const ForwardRow& row) {
-    std::vector<PlacedChange> changes = FreezePoints(FrozenPointsOf(row), row.document, row.variant, clean_);
+    std::vector<PlacedChange> changes = FreezePoints(FrozenPointsOf(row), row.document, clean_);
     for (PlacedChange& change : CompileChanges(run_, row.intervention, row.document, row.variant, model_, clean_)) {
       changes.push_back(std::move(change));
     }

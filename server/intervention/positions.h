@@ -32,7 +32,8 @@ struct Positions {
 
 // The positions in the order given (indices, ranges, events, cls, background; within an event or a part ascending),
 // repeats included. Throws c10::IndexError (position or event outside the document) or c10::ValueError (empty range or
-// interval) with a message that starts with `field` and calls the document `name`.
+// interval, more than 65536 positions named and more than the document has) with a message that starts with `field` and
+// calls the document `name`.
 std::vector<int64_t> ListPositions(const Positions& positions, const Document& document, const std::string& field,
                                    const std::string& name = "the document");
 

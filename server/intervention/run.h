@@ -161,7 +161,8 @@ struct Edit {
 };
 
 // What follows the edits of an intervention. The rest is as in the document's clean run, but for edits made within it:
-// they come after what is frozen.
+// they come after what is frozen. With DeleteEvent or PadEvent only kPropagate: without their positions no attention is
+// as in the clean run.
 enum class Scope {
   kPropagate,        // everything
   kFreezePatterns,   // not the attention patterns: q and k of every head, and so phi_q, phi_k and the local patterns

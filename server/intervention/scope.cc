@@ -31,11 +31,10 @@ std::vector<HookPoint> FrozenPoints(Scope scope, int64_t first, int64_t last) {
 }
 
 std::vector<PlacedChange> FreezePoints(const std::vector<HookPoint>& points, int64_t document,
-                                       const DocumentVariant* variant, const CleanValues& clean) {
+                                       const CleanValues& clean) {
   std::vector<PlacedChange> changes;
   for (const HookPoint& point : points) {
-    at::Tensor value = clean.Rows(document, point);
-    if (variant != nullptr) value = value.index_select(0, IndexTensor(variant->original, value.device()));
+    const at::Tensor value = clean.Rows(document, point);
     changes.push_back({point, [value](const at::Tensor& rows) { rows.copy_(value); }});
   }
   return changes;

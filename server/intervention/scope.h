@@ -13,9 +13,9 @@ namespace lifescope {
 // Hook points that the scope freezes in the layers [first, last).
 std::vector<HookPoint> FrozenPoints(Scope scope, int64_t first, int64_t last);
 
-// Writes the document's clean values at every such point; they must be kept in `clean`. `variant`: the document as its
-// document edits leave it, whose rows get the values of their positions in the clean run; or null.
+// Writes the document's clean values at every such point; they must be kept in `clean`. Every position is still there:
+// ValidateRun refuses other document edits.
 std::vector<PlacedChange> FreezePoints(const std::vector<HookPoint>& points, int64_t document,
-                                       const DocumentVariant* variant, const CleanValues& clean);
+                                       const CleanValues& clean);
 
 }  // namespace lifescope

@@ -63,8 +63,9 @@ struct StrongestFeature {
 class SelfChecker {
  public:
   SelfChecker(const std::vector<Document>& documents, const std::vector<RunDictionary>& dictionaries, int64_t n_slots,
-              const Transformer& model)
+              const Transformer& model, const ExecuteOptions& options)
       : model_(model),
+        options_(options),
         hyperparameters_(model.hyperparameters()),
         final_{Site::kResidPost, hyperparameters_.n_encoders - 1},
         rounding_(model.dtype() == at::kDouble ? 1e-12 : 2e-5) {
@@ -104,7 +105,7 @@ class SelfChecker {
         const int64_t v = read(Site::kV), z = read(Site::kZ), pre = read(Site::kResidPre);
         const int64_t attention = read(Site::kAttnContrib), resid_mid = read(Site::kResidMid);
         const int64_t mlp = read(Site::kMlpContrib), resid_post = read(Site::kResidPost);
-        const DocumentResult result = Execute(run, model_).clean[0];
+        const DocumentResult result = Execute(run, model_, options_).clean[0];
         for (int64_t head = 0; head < hyperparameters_.n_heads; ++head) {
           const at::Tensor weights = TensorOf(result, head).narrow(1, 0, document.length());
           Compare(at::matmul(weights, TensorOf(result, v).select(1, head)), TensorOf(result, z).select(1, head),
@@ -128,7 +129,7 @@ class SelfChecker {
     Run run = run_;
     run.deterministic = false;
     AddRead(ActivationRead{final_}, &run);
-    const RunResult result = Execute(run, model_);
+    const RunResult result = Execute(run, model_, options_);
     for (size_t i = 0; i < run.documents.size(); ++i) {
       const Document& d = run.documents[i];
       const PaddedBatch batch = PadBatch(MakePackedBatch(
@@ -150,7 +151,7 @@ class SelfChecker {
       if (run.dictionaries[d].is_transcoder) continue;
       AddIntervention({EditOf(FeatureTarget{static_cast<int64_t>(d), {0}}, Scale{1})}, &run);
     }
-    const RunResult result = Execute(run, model_);
+    const RunResult result = Execute(run, model_, options_);
     for (const InterventionResult& edited : result.interventions) {
       for (size_t d = 0; d < run.documents.size(); ++d) {
         Compare(TensorOf(edited.documents[d], 0), TensorOf(result.clean[d], 0), &identity);
@@ -169,7 +170,7 @@ class SelfChecker {
       for (int64_t head = 0; head < hyperparameters_.n_heads; ++head) {
         AddIntervention({EditOf(HeadTarget{layer, head}, Zero{})}, &run);
       }
-      const RunResult result = Execute(run, model_);
+      const RunResult result = Execute(run, model_, options_);
       const BlockWeights& w = model_.weights().blocks[layer];
       const at::Tensor w_o = (w.gate_attention * w.w_o).to(at::kCPU);
       for (int64_t head = 0; head < hyperparameters_.n_heads; ++head) {
@@ -191,7 +192,7 @@ class SelfChecker {
     Run run = run_;
     const int64_t active = AddRead(FeatureRead{dictionary}, &run);
     const int64_t x = AddRead(ActivationRead{point}, &run);
-    const RunResult clean = Execute(run, model_);
+    const RunResult clean = Execute(run, model_, options_);
     std::vector<Edit> edits;
     std::vector<at::Tensor> expected;
     for (int64_t d = 0; d < static_cast<int64_t>(run.documents.size()); ++d) {
@@ -207,7 +208,7 @@ class SelfChecker {
       row.add_((sae->Decode(after, read) - sae->Decode(before, read)).to(at::kCPU).view(row.sizes()));
     }
     AddIntervention(std::move(edits), &run);
-    const RunResult edited = Execute(run, model_);
+    const RunResult edited = Execute(run, model_, options_);
     for (size_t d = 0; d < run.documents.size(); ++d) {
       Compare(TensorOf(edited.interventions[0].documents[d], x), expected[d], &feature);
     }
@@ -224,7 +225,7 @@ class SelfChecker {
       const ActivationTarget target = {{Site::kResidPost, layer}};
       AddIntervention({EditOf(target, Donor{0, {}}, {0}), EditOf(target, Donor{1, {}}, {1})}, &run);
     }
-    const RunResult result = Execute(run, model_);
+    const RunResult result = Execute(run, model_, options_);
     const auto cls = [](const DocumentResult& document) { return TensorOf(document, 0)[0].to(at::kDouble); };
     const at::Tensor at_clean = cls(result.clean[0]), at_corrupted = cls(result.clean[1]);
     const int64_t channel = (at_clean - at_corrupted).abs().argmax().item<int64_t>();
@@ -241,6 +242,7 @@ class SelfChecker {
   }
 
   const Transformer& model_;
+  const ExecuteOptions& options_;
   const Hyperparameters& hyperparameters_;
   const HookPoint final_;
   const double rounding_;
@@ -251,9 +253,9 @@ class SelfChecker {
 }  // namespace
 
 std::vector<Invariant> SelfCheck(const std::vector<Document>& documents, const std::vector<RunDictionary>& dictionaries,
-                                 int64_t n_slots, const Transformer& model) {
+                                 int64_t n_slots, const Transformer& model, const ExecuteOptions& options) {
   const c10::NoGradGuard no_grad;
-  return SelfChecker(documents, dictionaries, n_slots, model).Check();
+  return SelfChecker(documents, dictionaries, n_slots, model, options).Check();
 }
 
 }  // namespace lifescope

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "server/intervention/engine.h"
 #include "server/intervention/run.h"
 #include "server/model/transformer.h"
 
@@ -31,9 +32,9 @@ struct Invariant {
 // - documents[0] patched with itself has the effect 1, documents[1] with itself 0, where (patched - documents[1]) /
 //   (documents[0] - documents[1]) is the effect on the final residual stream at [CLS].
 // Those that the model or the dictionaries have nothing for are left out. Costs about n_encoders x (n_heads + 3) passes
-// of each document. `n_slots` as Run::n_slots. Throws as ValidateRun, and c10::ValueError for fewer than two documents
-// or two that the model cannot tell apart.
+// of each document. `n_slots` as Run::n_slots; `options` of every run that it makes. Throws as Execute, and
+// c10::ValueError for fewer than two documents or two that the model cannot tell apart.
 std::vector<Invariant> SelfCheck(const std::vector<Document>& documents, const std::vector<RunDictionary>& dictionaries,
-                                 int64_t n_slots, const Transformer& model);
+                                 int64_t n_slots, const Transformer& model, const ExecuteOptions& options = {});
 
 }  // namespace lifescope

@@ -19,6 +19,7 @@ class InterventionChecks : RunChecks {
       TORCH_CHECK_VALUE(!intervention.edits.empty() || !intervention.document_edits.empty(), field,
                         ".edits: none, expected at least one, or a document edit");
       CheckDocumentEdits(intervention.document_edits, field + ".document_edits");
+      CheckScope(intervention, field + ".scope");
       for (size_t j = 0; j < intervention.edits.size(); ++j) {
         CheckEdit(intervention.edits[j], ElementPath(field + ".edits", j));
         const Donor* donor = DonorOf(intervention.edits[j]);
@@ -40,7 +41,22 @@ class InterventionChecks : RunChecks {
         CheckTokens(shift->positions.tokens, field + ".shift_time.positions.tokens");
       }
     }
-    for (int64_t d = 0; d < document_count(); ++d) ApplyDocumentEdits(run_.documents[d], edits, d, list);
+    for (int64_t d = 0; d < document_count(); ++d) {
+      if (EditsDocument(edits, d)) ApplyDocumentEdits(run_.documents[d], edits, d, list);
+    }
+  }
+
+  // What is frozen has a value for every position.
+  void CheckScope(const Intervention& intervention, const std::string& field) const {
+    if (intervention.scope == Scope::kPropagate) return;
+    for (size_t i = 0; i < intervention.document_edits.size(); ++i) {
+      const DocumentChange& change = intervention.document_edits[i].change;
+      const bool deletes = std::holds_alternative<DeleteEvent>(change);
+      TORCH_CHECK_VALUE(!deletes && !std::holds_alternative<PadEvent>(change), field,
+                        ": given, expected none: ", ElementPath("document_edits", i),
+                        deletes ? ".delete_event" : ".pad_event",
+                        " takes positions away, and nothing stays as in the clean run without them");
+    }
   }
 
   void CheckEdit(const Edit& edit, const std::string& field) const {

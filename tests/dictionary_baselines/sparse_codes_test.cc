@@ -109,6 +109,16 @@ TEST(GradientPursuit, HasAtMostKActiveAndAnErrorThatFallsWithK) {
   }
 }
 
+// Attribution takes gradients through codes.
+TEST(GradientPursuit, HasAGradient) {
+  RandomTensors random(5);
+  const at::Tensor directions = random.Directions(40, 10), x = random.Normal({6, 10}), step = random.Normal({6, 10});
+  const at::Tensor leaf = x.clone().requires_grad_(true);
+  GradientPursuitCodes(leaf, directions, 3).sum().backward();
+  const auto sum_at = [&](double t) { return GradientPursuitCodes(x + t * step, directions, 3).sum().item<double>(); };
+  EXPECT_NEAR((leaf.grad() * step).sum().item<double>(), (sum_at(1e-7) - sum_at(-1e-7)) / 2e-7, 1e-5);
+}
+
 TEST(GradientPursuit, OfARowOfZerosIsZero) {
   const at::Tensor codes = GradientPursuitCodes(at::zeros({2, 3}), at::eye(3), 2);
   EXPECT_TRUE(at::equal(codes, at::zeros({2, 3})));

@@ -58,6 +58,8 @@ TEST(DocumentEdits, PadLeavesAHole) {
 TEST(DocumentEdits, ApplyInListOrderToEventsOfTheOriginal) {
   const DocumentVariant v = Apply({PadEvent{2}, DeleteEvent{1}});
   EXPECT_THAT(v.document.token, ElementsAre(1, 12, 13, 2, 23, 24, 2));
+  EXPECT_THAT(v.document.segment, ElementsAre(1, 1, 1, 1, 3, 3, 3));
+  EXPECT_THAT(Apply({DeleteEvent{1}, PadEvent{2}}).document.segment, ElementsAre(1, 1, 1, 1, 3, 3, 3));
   EXPECT_THAT(v.slot, ElementsAre(0, 1, 2, 3, 6, 7, 8));
   EXPECT_THAT(v.original, ElementsAre(0, 1, 2, 3, 9, 10, 11));
   EXPECT_THAT(Apply({DeleteEvent{3}, DeleteEvent{1}, DeleteEvent{2}}).document.token, ElementsAre(1, 12, 13, 2));

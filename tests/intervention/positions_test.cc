@@ -100,6 +100,28 @@ TEST(Positions, AgesAndDatesAreHalfOpenAndThePrefixHasNone) {
   EXPECT_THAT(ResolvePositions(positions, Dated(), "p"), ElementsAre());
 }
 
+TEST(Positions, NamesNoMoreThanTheBound) {
+  Positions positions;
+  positions.ranges.assign(8192, {0, 8});
+  EXPECT_EQ(ListPositions(positions, TwoEvents(), "p").size(), 65536U);
+  EXPECT_THAT(ResolvePositions(positions, TwoEvents(), "p"), ElementsAre(0, 1, 2, 3, 4, 5, 6, 7));
+  constexpr char kRefused[] = "reads[3].positions: more than 65536 positions named, expected at most 65536";
+  positions.indices = {3};
+  EXPECT_THAT(MessageOf<c10::ValueError>(positions), StartsWith(kRefused));
+  positions = {};
+  positions.indices.assign(65537, 3);
+  EXPECT_THAT(MessageOf<c10::ValueError>(positions), StartsWith(kRefused));
+  positions = {};
+  positions.events.assign(21846, 1);
+  EXPECT_THAT(MessageOf<c10::ValueError>(positions), StartsWith(kRefused));
+}
+
+TEST(Positions, TokensMayComeInAnyOrder) {
+  Positions positions;
+  positions.tokens = {17, 2, 17, 1};
+  EXPECT_THAT(ResolvePositions(positions, TwoEvents(), "p"), ElementsAre(0, 2, 5, 6, 7));
+}
+
 TEST(Positions, FaultsNameTheirPath) {
   Positions positions;
   positions.indices = {0, 8};

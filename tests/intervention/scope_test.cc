@@ -1,4 +1,5 @@
 // Scopes: what follows an edit, and what stays as in the clean run.
+#include <c10/util/Exception.h>
 #include <gtest/gtest.h>
 
 #include "tests/intervention/small_run.h"
@@ -120,6 +121,25 @@ TEST_F(ScopeTest, BatchedOrAloneIsTheSame) {
       ExpectNear(TensorOf(batched.interventions[i].documents[d], final),
                  TensorOf(alone.interventions[i].documents[d], final), 1e-12);
     }
+  }
+}
+
+// 60 positions of 16 channels in float64, at two points of each of the layers 1 to 3.
+TEST_F(ScopeTest, KeepsNoMoreThanItMay) {
+  lifescope::Run run = DeepRun();
+  AddActivationRead(&run, kFinal);
+  run.interventions = {{"", stream_, Scope::kDirect}};
+  ExecuteOptions options;
+  options.kept_bytes = 60 * 16 * 8 * 2 * 3;
+  EXPECT_NO_THROW(Execute(run, DeepModel(), options));
+  options.kept_bytes -= 1;
+  try {
+    Execute(run, DeepModel(), options);
+    FAIL() << "was not refused";
+  } catch (const c10::ValueError& error) {
+    EXPECT_STREQ(error.what_without_backtrace(),
+                 "interventions: their edits and scopes, and the reads, take 46080 bytes of values from other runs, "
+                 "expected at most 46079");
   }
 }
 

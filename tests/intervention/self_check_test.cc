@@ -105,6 +105,14 @@ TEST(Invariant, OfNoNumberDoesNotHold) {
   EXPECT_TRUE((Invariant{"", 0, 0}.holds()));
 }
 
+TEST(SelfCheck, StopsWhenCancelled) {
+  ExecuteOptions options;
+  int asked = 0;
+  options.cancelled = [&asked] { return ++asked > 20; };
+  EXPECT_THROW(SelfCheck(SmallRun().documents, {}, 0, SmallModel(), options), Cancelled);
+  EXPECT_EQ(asked, 21);
+}
+
 TEST(SelfCheck, NeedsTwoDocumentsThatDiffer) {
   lifescope::Run run = SmallRun();
   try {

@@ -295,6 +295,19 @@ const Fault kDocumentEditFaults[] = {
      [](Run& r) {
        EditDocument(r, ShiftTime{{}, 0, -40});
      }},
+    {"ScopeWithoutAnEvent", Kind::kValue,
+     "interventions[0].scope: given, expected none: document_edits[1].pad_event takes positions away",
+     [](Run& r) {
+       EditDocument(r, HideBackground{});
+       EditDocument(r, PadEvent{2});
+       r.interventions[0].scope = Scope::kFreezePatterns;
+     }},
+    {"DirectScopeOfADeletedEvent", Kind::kValue,
+     "interventions[0].scope: given, expected none: document_edits[0].delete_event takes positions away",
+     [](Run& r) {
+       EditDocument(r, DeleteEvent{2});
+       r.interventions[0].scope = Scope::kDirect;
+     }},
     {"DateOverflow", Kind::kValue, "interventions[0].document_edits[0].shift_time.days: 2147483647 takes position 4",
      [](Run& r) {
        EditDocument(r, ShiftTime{{}, 2147483647, 0});

@@ -94,11 +94,8 @@ class Attributor {
     const at::Tensor ends = runs_.Metrics(2, [&](int64_t copy) { return copy == 0 ? value_ : value_ + change; });
     result->metric_value = ends[0].item<double>();
     result->metric_baseline = ends[1].item<double>();
-    const SubstitutedRuns::Gradients along =
-        runs_.MetricGradients(static_cast<int64_t>(quadrature.points.size()),
-                              [&](int64_t k) { return value_ + quadrature.points[static_cast<size_t>(k)] * change; });
-    const at::Tensor weights = at::tensor(quadrature.weights, at::kDouble).to(value_.device(), value_.scalar_type());
-    return (along.gradients * weights.view({-1, 1, 1})).sum(0);
+    return runs_.MetricGradient(quadrature.weights,
+                                [&](int64_t k) { return value_ + quadrature.points[static_cast<size_t>(k)] * change; });
   }
 
   at::Tensor Grouped(const at::Tensor& effects) const {

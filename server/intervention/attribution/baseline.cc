@@ -3,15 +3,40 @@
 #include <ATen/ATen.h>
 #include <c10/util/Exception.h>
 
+#include <functional>
+
+#include "server/intervention/feature_edit.h"
+
 namespace lifescope {
 namespace {
 
-at::Tensor RowsOf(const MeanBaseline& baseline, const SubstitutedRuns& runs) {
+// Visits all rows of the documents, in chunks whose values `width` wide are of bounded size.
+void VisitRows(const MeanBaseline& baseline, const SubstitutedRuns& runs, int64_t width,
+               const std::function<void(const at::Tensor& rows)>& visit) {
   TORCH_CHECK_VALUE(!baseline.documents.empty(), "baseline.documents: none, expected at least one");
-  std::vector<at::Tensor> rows;
-  for (const Document& document : baseline.documents) rows.push_back(runs.ActivationOf(document));
-  return at::cat(rows);
+  for (const Document& document : baseline.documents) {
+    const at::Tensor rows = runs.ActivationOf(document);
+    ForEachChunk(rows.size(0), width, [&](int64_t begin, int64_t size) { visit(rows.narrow(0, begin, size)); });
+  }
 }
+
+// The mean row, accumulated in float64.
+class RowMean {
+ public:
+  void Add(const at::Tensor& rows) {
+    const at::Tensor sum = rows.to(at::kDouble).sum(0);
+    sum_ = sum_.defined() ? sum_ + sum : sum;
+    count_ += rows.size(0);
+  }
+  // As many rows of it as `like` has, of its dtype.
+  at::Tensor ExpandedAs(const at::Tensor& like) const {
+    return (sum_ / static_cast<double>(count_)).to(like.scalar_type()).expand_as(like);
+  }
+
+ private:
+  at::Tensor sum_;
+  int64_t count_ = 0;
+};
 
 at::Tensor RowsOf(const DocumentBaseline& baseline, int64_t length, const SubstitutedRuns& runs) {
   TORCH_CHECK_VALUE(baseline.document.length() == length, "baseline.document: ", baseline.document.length(),
@@ -19,12 +44,14 @@ at::Tensor RowsOf(const DocumentBaseline& baseline, int64_t length, const Substi
   return runs.ActivationOf(baseline.document);
 }
 
-at::Tensor MeanRow(const at::Tensor& rows) { return rows.to(at::kDouble).mean(0).to(rows.scalar_type()); }
-
 }  // namespace
 
 at::Tensor ActivationBaseline(const Baseline& baseline, const at::Tensor& value, const SubstitutedRuns& runs) {
-  if (const auto* mean = std::get_if<MeanBaseline>(&baseline)) return MeanRow(RowsOf(*mean, runs)).expand_as(value);
+  if (const auto* mean = std::get_if<MeanBaseline>(&baseline)) {
+    RowMean row;
+    VisitRows(*mean, runs, value.size(1), [&row](const at::Tensor& rows) { row.Add(rows); });
+    return row.ExpandedAs(value);
+  }
   if (const auto* other = std::get_if<DocumentBaseline>(&baseline)) return RowsOf(*other, value.size(0), runs);
   return at::zeros_like(value);
 }
@@ -32,9 +59,13 @@ at::Tensor ActivationBaseline(const Baseline& baseline, const at::Tensor& value,
 FeatureBaseline FeaturesAtBaseline(const Baseline& baseline, const FeatureSpace& features,
                                    const SubstitutedRuns& runs) {
   if (const auto* mean = std::get_if<MeanBaseline>(&baseline)) {
-    const FeatureSpace reference(features.dictionary(), RowsOf(*mean, runs));
-    return {MeanRow(reference.values()).expand_as(features.values()),
-            MeanRow(reference.errors()).expand_as(features.errors())};
+    RowMean values, errors;
+    VisitRows(*mean, runs, features.dictionary().feature_count(), [&](const at::Tensor& rows) {
+      const FeatureSpace reference(features.dictionary(), rows);
+      values.Add(reference.values());
+      errors.Add(reference.errors());
+    });
+    return {values.ExpandedAs(features.values()), errors.ExpandedAs(features.errors())};
   }
   if (const auto* other = std::get_if<DocumentBaseline>(&baseline)) {
     const at::Tensor rows = RowsOf(*other, features.values().size(0), runs);

@@ -121,21 +121,23 @@ int64_t OrderOf(const HookPoint& point, const Hyperparameters& hyperparameters) 
 std::vector<CircuitEdge> FindEdges(const Side& upstream, const Side& downstream) {
   std::vector<CircuitEdge> edges;
   if (upstream.nodes().empty() || downstream.nodes().empty()) return edges;
-  const at::Tensor gradient =
-      downstream.runs().MetricGradients(1, [&](int64_t) { return downstream.value(); }).gradients[0];
+  const at::Tensor gradient = downstream.runs().MetricGradient({1}, [&](int64_t) { return downstream.value(); });
   const at::Tensor changes = upstream.NodeChanges();
-  const at::Tensor through = upstream.runs().ScalarGradients(
+  std::vector<int64_t> positions;
+  for (const CircuitNode& node : upstream.nodes()) positions.push_back(node.position);
+  const at::Tensor rows_of_nodes = at::tensor(positions, at::kLong).to(changes.device());
+  upstream.runs().ScalarGradients(
       static_cast<int64_t>(downstream.nodes().size()), upstream.value(), downstream.point(),
-      [&](int64_t node, const at::Tensor& rows) {
-        return downstream.Weighted(downstream.nodes()[static_cast<size_t>(node)], rows, gradient);
+      [&](int64_t to, const at::Tensor& rows) {
+        return downstream.Weighted(downstream.nodes()[static_cast<size_t>(to)], rows, gradient);
+      },
+      [&](int64_t to, const at::Tensor& through) {
+        const at::Tensor weights =
+            (through.index_select(0, rows_of_nodes) * changes).sum(1).to(at::kCPU, at::kDouble).contiguous();
+        for (int64_t from = 0; from < weights.numel(); ++from) {
+          edges.push_back({from, to, weights.data_ptr<double>()[from]});
+        }
       });
-  for (size_t to = 0; to < downstream.nodes().size(); ++to) {
-    for (size_t from = 0; from < upstream.nodes().size(); ++from) {
-      const auto f = static_cast<int64_t>(from), t = static_cast<int64_t>(to);
-      const double weight = through[t][upstream.nodes()[from].position].dot(changes[f]).item<double>();
-      edges.push_back({f, t, weight});
-    }
-  }
   std::stable_sort(edges.begin(), edges.end(),
                    [](const CircuitEdge& a, const CircuitEdge& b) { return std::abs(a.weight) > std::abs(b.weight); });
   return edges;

@@ -95,10 +95,16 @@ void SubstitutedRuns::Run(int64_t copies, const std::function<at::Tensor(int64_t
     for (int64_t copy = 0; copy < count; ++copy) parts.push_back(values(first + copy));
     const at::Tensor held = at::cat(parts).detach().requires_grad_(differentiate);
     Hooks hooks;
-    hooks.Add(point_, [&held](const at::Tensor& present) { return held.view(present.sizes()); });
+    ForwardOptions forward = MakeForwardOptions(hooks, options_);
+    if (point_.site == Site::kResidPost) {
+      // What comes before is not needed.
+      forward.first_layer = point_.layer + 1;
+      forward.residual = held;
+    } else {
+      hooks.Add(point_, [&held](const at::Tensor& present) { return held.view(present.sizes()); });
+    }
     if (later_point != nullptr) hooks.Add(*later_point, later);
     const PackedBatch batch = PackCopies(document_, count, model_, options_);
-    ForwardOptions forward = MakeForwardOptions(hooks, options_);
     forward.layer_count = layer_count;
     visit(first, model_.Forward(batch, forward), batch.offsets, held);
   }
@@ -113,23 +119,25 @@ at::Tensor SubstitutedRuns::Metrics(int64_t copies, const std::function<at::Tens
   return at::cat(metrics);
 }
 
-SubstitutedRuns::Gradients SubstitutedRuns::MetricGradients(
-    int64_t copies, const std::function<at::Tensor(int64_t copy)>& values) const {
-  std::vector<at::Tensor> metrics, gradients;
-  Run(copies, values, true, nullptr, {}, -1,
-      [&](int64_t, const at::Tensor& final, const std::vector<int64_t>& offsets, const at::Tensor& held) {
-        const at::Tensor batch = MetricValues(metric_, model_, final, offsets);
-        metrics.push_back(batch.detach().to(at::kCPU, at::kDouble));
+at::Tensor SubstitutedRuns::MetricGradient(const std::vector<double>& weights,
+                                           const std::function<at::Tensor(int64_t copy)>& values) const {
+  at::Tensor sum;
+  Run(static_cast<int64_t>(weights.size()), values, true, nullptr, {}, -1,
+      [&](int64_t first, const at::Tensor& final, const std::vector<int64_t>& offsets, const at::Tensor& held) {
         // Copies do not see each other: the gradient of the sum is every copy's own.
-        gradients.push_back(GradientPerCopy(batch.sum(), held));
+        const at::Tensor gradients = GradientPerCopy(MetricValues(metric_, model_, final, offsets).sum(), held);
+        const std::vector<double> mine(weights.begin() + first, weights.begin() + first + gradients.size(0));
+        const at::Tensor scale = at::tensor(mine, at::kDouble).to(held.device(), held.scalar_type()).view({-1, 1, 1});
+        const at::Tensor part = (gradients * scale).sum(0);
+        sum = sum.defined() ? sum + part : part;
       });
-  return {at::cat(metrics), at::cat(gradients)};
+  return sum;
 }
 
-at::Tensor SubstitutedRuns::ScalarGradients(
+void SubstitutedRuns::ScalarGradients(
     int64_t copies, const at::Tensor& value, const HookPoint& later,
-    const std::function<at::Tensor(int64_t copy, const at::Tensor& rows)>& scalar) const {
-  std::vector<at::Tensor> gradients;
+    const std::function<at::Tensor(int64_t copy, const at::Tensor& rows)>& scalar,
+    const std::function<void(int64_t copy, const at::Tensor& gradient)>& visit) const {
   at::Tensor rows;
   const auto capture = [&rows](const at::Tensor& present) { return rows = present; };
   Run(
@@ -140,9 +148,9 @@ at::Tensor SubstitutedRuns::ScalarGradients(
           const at::Tensor mine = rows.flatten(1).slice(0, offsets[copy], offsets[copy + 1]);
           sum = sum + scalar(first + static_cast<int64_t>(copy), mine);
         }
-        gradients.push_back(GradientPerCopy(sum, held));
+        const at::Tensor gradients = GradientPerCopy(sum, held);
+        for (int64_t copy = 0; copy < gradients.size(0); ++copy) visit(first + copy, gradients[copy]);
       });
-  return at::cat(gradients);
 }
 
 double SubstitutedRuns::MetricWith(const at::Tensor& value, const HookPoint& later,
@@ -158,7 +166,14 @@ double SubstitutedRuns::MetricWith(const at::Tensor& value, const HookPoint& lat
 }
 
 at::Tensor SubstitutedRuns::GradientPerCopy(const at::Tensor& scalar, const at::Tensor& held) const {
-  return torch::autograd::grad({scalar}, {held})[0].view({-1, document_.length(), held.size(1)});
+  at::Tensor gradient;
+  if (scalar.requires_grad()) {
+    gradient = torch::autograd::grad({scalar}, {held}, /*grad_outputs=*/{}, /*retain_graph=*/false,
+                                     /*create_graph=*/false, /*allow_unused=*/true)[0];
+  }
+  // The scalar need not depend on what is held.
+  if (!gradient.defined()) gradient = at::zeros_like(held);
+  return gradient.detach().view({-1, document_.length(), held.size(1)});
 }
 
 }  // namespace lifescope

@@ -46,16 +46,15 @@ class SubstitutedRuns {
   // `values(i)`: what copy i holds at the hook point, [positions, channels]. Metrics FLOAT64 [copies].
   at::Tensor Metrics(int64_t copies, const std::function<at::Tensor(int64_t copy)>& values) const;
 
-  // The same, and the gradients at the values: [copies, positions, channels].
-  struct Gradients {
-    at::Tensor metrics;
-    at::Tensor gradients;
-  };
-  Gradients MetricGradients(int64_t copies, const std::function<at::Tensor(int64_t copy)>& values) const;
+  // The metric's gradients at the values, one copy per weight, summed with the weights: [positions, channels].
+  at::Tensor MetricGradient(const std::vector<double>& weights,
+                            const std::function<at::Tensor(int64_t copy)>& values) const;
 
-  // Gradients at `value` of scalars of a later hook point's rows: one copy per scalar, [copies, positions, channels].
-  at::Tensor ScalarGradients(int64_t copies, const at::Tensor& value, const HookPoint& later,
-                             const std::function<at::Tensor(int64_t copy, const at::Tensor& rows)>& scalar) const;
+  // Visits the gradients at `value` of scalars of a later hook point's rows, [positions, channels]: one copy per
+  // scalar, in order. 0 where the scalar does not depend on the value.
+  void ScalarGradients(int64_t copies, const at::Tensor& value, const HookPoint& later,
+                       const std::function<at::Tensor(int64_t copy, const at::Tensor& rows)>& scalar,
+                       const std::function<void(int64_t copy, const at::Tensor& gradient)>& visit) const;
 
   // The metric with `value` at the hook point and `change` of the rows that then come at a later one.
   double MetricWith(const at::Tensor& value, const HookPoint& later,

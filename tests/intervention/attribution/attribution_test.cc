@@ -169,6 +169,30 @@ TEST(Attribution, MeanBaselineIsTheMeanOverTheDocuments) {
   EXPECT_NEAR(result.metric_baseline, metric[0].item<double>(), 1e-12);
 }
 
+TEST(Attribution, MeanBaselineOfFeaturesIsThatOfTheFeaturesAndTheErrors) {
+  const MeanBaseline mean{{RandomDocument(2, 31), RandomDocument(3, 9)}};
+  const RunDictionary dictionary = DoubleDictionary("blocks.0.hook_resid_post", 5);
+  const GradientOptions options;
+  const Document document = RandomDocument(1, 20);
+  const SubstitutedRuns runs(document, dictionary.hook_point, kMetric, DoubleModel(), options);
+  const FeatureSpace features(*dictionary.dictionary, runs.ActivationOf(document));
+  const FeatureSpace all(*dictionary.dictionary,
+                         at::cat({runs.ActivationOf(mean.documents[0]), runs.ActivationOf(mean.documents[1])}));
+  const FeatureBaseline baseline = FeaturesAtBaseline(mean, features, runs);
+  ExpectNear(baseline.values, all.values().mean(0).expand({20, 24}), 1e-12);
+  ExpectNear(baseline.errors, all.errors().mean(0).expand({20, 16}), 1e-12);
+}
+
+TEST(Attribution, GradientsAddUpOverBatches) {
+  AttributionRequest request = Request(ActivationNodes{Point("blocks.0.hook_resid_post")}, ZeroBaseline{},
+                                       GradientRule::kIntegratedTrapezoid, 6);
+  const Attribution together = Attribute(request, DoubleModel());
+  request.options.batch_tokens = 40;
+  const Attribution in_pairs = Attribute(request, DoubleModel());
+  ExpectNear(in_pairs.gradient, together.gradient, 1e-12);
+  ExpectNear(in_pairs.effects, together.effects, 1e-12);
+}
+
 TEST(Attribution, SaliencyIsInputTimesGradient) {
   const Saliency saliency = ComputeSaliency(RandomDocument(1, 20), kMetric, DoubleModel());
   const ActivationGradients at = GradientsAt(RandomDocument(1, 20), kMetric, DoubleModel(), {Point("hook_embed")});
@@ -257,6 +281,24 @@ TEST_F(FeatureCircuits, EdgesAreTheDerivativeThroughTheNode) {
     const double slope = (weighted(1e-5) - weighted(-1e-5)) / 2e-5;
     EXPECT_NEAR(edge.weight, slope, 1e-3 * (std::abs(slope) + 1e-2)) << from.feature << " -> " << to.feature;
   }
+}
+
+TEST_F(FeatureCircuits, EdgesAreTheSameOneByOne) {
+  request_.upstream_count = request_.downstream_count = 5;
+  const FeatureCircuit together = FindFeatureCircuit(request_, DoubleModel());
+  request_.options.batch_tokens = 20;
+  const FeatureCircuit alone = FindFeatureCircuit(request_, DoubleModel());
+  ASSERT_EQ(alone.edges.size(), together.edges.size());
+  for (size_t i = 0; i < alone.edges.size(); ++i) EXPECT_NEAR(alone.edges[i].weight, together.edges[i].weight, 1e-12);
+}
+
+// Queries come before values, which do not depend on them.
+TEST_F(FeatureCircuits, EdgesBetweenPointsThatAreNotConnectedAreZero) {
+  request_.upstream = DoubleDictionary("blocks.0.attn.hook_q", 5);
+  request_.downstream = DoubleDictionary("blocks.0.attn.hook_v", 6);
+  const FeatureCircuit circuit = FindFeatureCircuit(request_, DoubleModel());
+  EXPECT_FALSE(circuit.edges.empty());
+  for (const CircuitEdge& edge : circuit.edges) EXPECT_EQ(edge.weight, 0);
 }
 
 TEST_F(FeatureCircuits, RefusesTheWrongOrder) {
