@@ -28,6 +28,19 @@ void Define(CLI::App& verb, AlignOptions& options) {
                                                      which positions a patch between two lives would pair)");
 }
 
+// "3,5-9": ascending positions, as --at takes them.
+std::string Spans(const google::protobuf::RepeatedField<int32_t>& positions) {
+  std::vector<std::string> spans;
+  for (int i = 0; i < positions.size();) {
+    int last = i;
+    while (last + 1 < positions.size() && positions.Get(last + 1) == positions.Get(last) + 1) ++last;
+    spans.push_back(last == i ? absl::StrCat(positions.Get(i))
+                              : absl::StrCat(positions.Get(i), "-", positions.Get(last)));
+    i = last + 1;
+  }
+  return absl::StrJoin(spans, ",");
+}
+
 absl::Status RunAlign(const AlignOptions& options, Session& session) {
   const absl::StatusOr<v1::Document> base = ReadDocument(options.base, options.documents);
   if (!base.ok()) return base.status();
@@ -53,8 +66,7 @@ absl::Status RunAlign(const AlignOptions& options, Session& session) {
   table.Print(session.terminal);
   const auto print_alone = [&](const v1::Document& document, const auto& positions) {
     if (positions.empty()) return;
-    PrintLine(session.terminal,
-              absl::StrCat("  only in ", DescribeDocument(document), ": ", absl::StrJoin(positions, ",")));
+    PrintLine(session.terminal, absl::StrCat("  only in ", DescribeDocument(document), ": ", Spans(positions)));
   };
   print_alone(*base, response->base_only());
   print_alone(*donor, response->donor_only());

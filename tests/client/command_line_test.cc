@@ -277,7 +277,7 @@ TEST_F(CommandLineTest, AlignPrintsPartnersAndWhoHasNone) {
             "  position  its partner\n"
             "         0            2\n"
             "         4            6\n"
-            "  only in person 17: 3\n");
+            "  only in person 17: 3,5-7\n");
 }
 
 TEST_F(CommandLineTest, TopMarksWhereTheFeatureFires) {

@@ -365,7 +365,7 @@ grpc::Status FakeServer::AlignDocuments(Context* context, const v1::AlignDocumen
     response->add_base_positions(position);
     response->add_donor_positions(position + 2);
   }
-  response->add_base_only(3);
+  for (const int position : {3, 5, 6, 7}) response->add_base_only(position);
   return Admit(*context, "AlignDocuments");
 }
 

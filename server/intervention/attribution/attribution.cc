@@ -141,8 +141,8 @@ class Attributor {
 
   // A random subset of the nodes that change.
   std::vector<int64_t> DrawNodes() const {
-    at::Tensor changes = Grouped(change_.abs()).flatten();
-    if (features_) changes = at::cat({changes, error_change_.abs().sum(1)});
+    const at::Tensor changes =
+        features_ ? at::cat({change_.flatten(), error_change_.abs().sum(1)}) : Grouped(change_.abs()).flatten();
     const at::Tensor indices = changes.nonzero().flatten().to(at::kCPU).contiguous();
     std::vector<int64_t> nodes(indices.data_ptr<int64_t>(), indices.data_ptr<int64_t>() + indices.numel());
     Random random(request_.seed);

@@ -4,6 +4,8 @@
 #include <c10/util/Exception.h>
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "server/intervention/attribution/feature_circuit.h"
 #include "server/intervention/attribution/saliency.h"
 #include "tests/intervention/small_run.h"
@@ -130,10 +132,17 @@ TEST(Attribution, ExactEffectsAreThoseOfTheRunEngine) {
   request.exact_count = 12;
   const Attribution result = Attribute(request, DoubleModel());
   ASSERT_EQ(result.check.nodes.size(), 12u);
+  const GradientOptions options;
+  const at::Tensor f = dictionary.dictionary->Encode(
+      SubstitutedRuns(request.document, dictionary.hook_point, kMetric, DoubleModel(), options)
+          .ActivationOf(request.document));
+  std::set<int64_t> positions;
   ASSERT_TRUE(result.check.correlation.has_value());
   for (size_t i = 0; i < result.check.nodes.size(); ++i) {
     const int64_t node = result.check.nodes[i];
+    positions.insert(node < result.effects.numel() ? node / 24 : node - result.effects.numel());
     if (node >= result.effects.numel()) continue;
+    EXPECT_NE(f.flatten()[node].item<double>(), 0) << "a feature that does not change was drawn";
     lifescope::Run run;
     run.documents = {request.document};
     run.dictionaries = {dictionary};
@@ -143,6 +152,7 @@ TEST(Attribution, ExactEffectsAreThoseOfTheRunEngine) {
     EXPECT_NEAR(result.check.exact[i], patched - result.metric_value, 1e-10);
     EXPECT_EQ(result.check.predicted[i], result.effects.flatten()[node].item<double>());
   }
+  EXPECT_GT(positions.size(), 4u) << "drawn from the first positions alone";
 }
 
 TEST(Attribution, ExactEffectsOfHeads) {
