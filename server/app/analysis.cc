@@ -44,6 +44,17 @@ void AddBaseline(const v1::Baseline& baseline, v1::Run& run) {
   for (const v1::Document& document : baseline.mean().documents()) *run.add_documents() = document;
 }
 
+// What Attribute and FindCircuit begin with: one document, its metric and the baseline's documents.
+template <typename Request>
+absl::Status AddDocumentAndMetric(const Request& request, v1::Run& run) {
+  run.set_model(request.model());
+  run.set_n_slots(request.n_slots());
+  run.set_precision(request.precision());
+  *run.add_documents() = request.document();
+  AddBaseline(request.baseline(), run);
+  return AddMetric(request.metric(), 0, 1, run);
+}
+
 RunPaths Paths(std::vector<RunPaths::Rule> places) {
   RunPaths paths;
   paths.rules = std::move(places);
@@ -170,12 +181,7 @@ absl::Status Construct(const v1::AttributeRequest& request, ConstructedRun& cons
   RETURN_IF_ERROR(CheckAtMost(request.top_nodes(), 0, kMaxListed, "top_nodes"));
   RETURN_IF_ERROR(CheckAtMost(request.exact_count(), -1, kMaxChecked, "exact_count"));
   v1::Run& run = constructed.run;
-  run.set_model(request.model());
-  run.set_n_slots(request.n_slots());
-  run.set_precision(request.precision());
-  *run.add_documents() = request.document();
-  AddBaseline(request.baseline(), run);
-  RETURN_IF_ERROR(AddMetric(request.metric(), 0, 1, run));
+  RETURN_IF_ERROR(AddDocumentAndMetric(request, run));
   std::vector<RunPaths::Rule> rules = DocumentRules(request.baseline());
   if (request.has_activation()) {
     if (!v1::ActivationUnit_IsValid(request.activation().unit())) {
@@ -241,12 +247,7 @@ absl::Status Construct(const v1::FindCircuitRequest& request, ConstructedRun& co
   RETURN_IF_ERROR(CheckAtMost(request.downstream_nodes(), 0, kMaxNodes, "downstream_nodes"));
   RETURN_IF_ERROR(CheckAtMost(request.top_edges(), 0, kMaxListed, "top_edges"));
   v1::Run& run = constructed.run;
-  run.set_model(request.model());
-  run.set_n_slots(request.n_slots());
-  run.set_precision(request.precision());
-  *run.add_documents() = request.document();
-  AddBaseline(request.baseline(), run);
-  RETURN_IF_ERROR(AddMetric(request.metric(), 0, 1, run));
+  RETURN_IF_ERROR(AddDocumentAndMetric(request, run));
   AddDictionary(request.upstream_dictionary(), run);
   AddDictionary(request.downstream_dictionary(), run);
   std::vector<RunPaths::Rule> rules = DocumentRules(request.baseline());

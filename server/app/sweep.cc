@@ -111,8 +111,9 @@ absl::Status ReadOptions(const v1::SweepRequest& request, SweepOptions& options)
   if (request.control_count() > 0 && !HasControls(options.grid)) {
     return InvalidField("control_count", "set, expected 0 for a grid of neurons or features");
   }
-  if (request.first_cell() < 0)
-    return InvalidField("first_cell", absl::StrCat(request.first_cell(), ", expected >= 0"));
+  if (request.first_cell() < 0) {
+    return InvalidField("first_cell", absl::StrCat(request.first_cell(), ", expected 0 or more"));
+  }
   return absl::OkStatus();
 }
 

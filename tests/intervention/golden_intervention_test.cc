@@ -21,17 +21,7 @@ class GoldenIntervention : public ::testing::TestWithParam<at::ScalarType> {
         f64_(SafetensorsFile::Open(GoldenPath("life2vec/struct_small/interventions.f64.safetensors"))),
         model_(LoadModel(GoldenPath("life2vec/struct_small"), GetParam(), at::kCPU).transformer) {
     run_.n_slots = json_["L"];
-    run_.documents = {GoldenDocument("clean"), GoldenDocument("corrupt"), GoldenDocument("other")};
-  }
-
-  Document GoldenDocument(const std::string& name) const {
-    const at::Tensor rows = f32_.Read(name + ".input_ids")[0].to(at::kInt).contiguous();
-    const auto row = [&](int64_t i) {
-      const int32_t* data = rows[i].data_ptr<int32_t>();
-      return std::vector<int32_t>(data, data + rows.size(1));
-    };
-    EXPECT_TRUE(f32_.Read(name + ".padding_mask").all().item<bool>());
-    return {0, row(0), row(1), row(2), row(3), std::vector<int32_t>(static_cast<size_t>(rows.size(1)), 0)};
+    run_.documents = {GoldenDocument(f32_, "clean"), GoldenDocument(f32_, "corrupt"), GoldenDocument(f32_, "other")};
   }
 
   // Reads at the masked position, of the documents that are edited.

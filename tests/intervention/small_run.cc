@@ -81,6 +81,16 @@ Document RandomDocument(uint64_t seed, int64_t length) {
   return d;
 }
 
+Document GoldenDocument(const SafetensorsFile& file, const std::string& name) {
+  const at::Tensor rows = file.Read(name + ".input_ids")[0].to(at::kInt).contiguous();
+  const auto row = [&](int64_t i) {
+    const int32_t* data = rows[i].data_ptr<int32_t>();
+    return std::vector<int32_t>(data, data + rows.size(1));
+  };
+  EXPECT_TRUE(file.Read(name + ".padding_mask").all().item<bool>());
+  return {0, row(0), row(1), row(2), row(3), std::vector<int32_t>(static_cast<size_t>(rows.size(1)), 0)};
+}
+
 Run SmallRun() {
   Run run;
   run.documents = {RandomDocument(1, 20), RandomDocument(2, 31), RandomDocument(3, 9)};

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "server/artifact/safetensors.h"
 #include "server/intervention/engine.h"
 #include "tests/support/relu_dictionary.h"
 
@@ -17,6 +18,9 @@ const Transformer& SmallModel();
 
 // [CLS] 2 tokens [SEP] and events of 1 to 4 tokens with their [SEP], drawn from `seed`.
 Document RandomDocument(uint64_t seed, int64_t length);
+
+// A document of golden/life2vec/struct_small/interventions.f32.safetensors: "clean", "corrupt", "other".
+Document GoldenDocument(const SafetensorsFile& file, const std::string& name);
 
 // Documents of lengths 20, 31 and 9, deterministic, with a dictionary of 24 features over blocks.0.hook_resid_post.
 Run SmallRun();

@@ -27,15 +27,6 @@ class GoldenAttribution : public ::testing::TestWithParam<at::ScalarType> {
     }
   }
 
-  Document GoldenDocument(const std::string& name) const {
-    const at::Tensor rows = f32_.Read(name + ".input_ids")[0].to(at::kInt).contiguous();
-    const auto row = [&](int64_t i) {
-      const int32_t* data = rows[i].data_ptr<int32_t>();
-      return std::vector<int32_t>(data, data + rows.size(1));
-    };
-    return {0, row(0), row(1), row(2), row(3), std::vector<int32_t>(static_cast<size_t>(rows.size(1)), 0)};
-  }
-
   // float32: 1e-4 of the largest reference value (golden/life2vec/README.md).
   void Expect(const at::Tensor& actual, const std::string& name) const {
     const bool is_double = GetParam() == at::kDouble;
@@ -51,8 +42,8 @@ class GoldenAttribution : public ::testing::TestWithParam<at::ScalarType> {
   at::Tensor Matrix(GradientRule rule) const {
     std::vector<at::Tensor> rows;
     for (const HookPoint& point : points_) {
-      AttributionRequest request{GoldenDocument("corrupt"), metric_, ActivationNodes{point},
-                                 DocumentBaseline{GoldenDocument("clean")}, rule};
+      AttributionRequest request{GoldenDocument(f32_, "corrupt"), metric_, ActivationNodes{point},
+                                 DocumentBaseline{GoldenDocument(f32_, "clean")}, rule};
       request.options = options_;
       rows.push_back(Attribute(request, *model_).effects);
     }
@@ -69,7 +60,7 @@ class GoldenAttribution : public ::testing::TestWithParam<at::ScalarType> {
 
 TEST_P(GoldenAttribution, Gradients) {
   for (const std::string name : {"corrupt", "clean"}) {
-    const ActivationGradients at = GradientsAt(GoldenDocument(name), metric_, *model_, points_, options_);
+    const ActivationGradients at = GradientsAt(GoldenDocument(f32_, name), metric_, *model_, points_, options_);
     Expect(at::stack(at.gradients), "grad." + name);
   }
 }
